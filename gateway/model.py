@@ -114,7 +114,7 @@ class Told(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class DeadItem(Struct, frozen=True, kw_only=True):
-    """One item of a verified webhook that could not be mapped. `index` counts the payload's items from 0; -1: the whole webhook."""
+    """One item of a verified webhook that could not be mapped. `index` counts the items from 0; -1: the whole webhook."""
 
     index: int
     stage: str

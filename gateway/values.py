@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
+import re2
 from msgspec import Struct
 
 from .errors import SecretUnset
@@ -29,12 +30,13 @@ class Value(Protocol):
         """Its JSON Schema."""
 
 
-class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename=lambda name: name.rstrip("_")):
+class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True, rename=lambda name: name.rstrip("_")):
     """
     A mapping in a YAML file: the base of every struct that describes one.
 
     The first paragraph of a subclass's docstring says what it is; each line `key: text` after it documents one key. The JSON
-    Schemas and the reference are made from them. A field called `from_` is written `from`.
+    Schemas and the reference are made from them. A field called `from_` is written `from`. `dict=True` makes room for
+    `cached_property`: what is compiled from the keys.
     """
 
 
@@ -55,7 +57,11 @@ class Duration(float):
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$", "examples": ["500ms", "10s", "5m", "24h", "7d"]}
+        return {
+            "type": "string",
+            "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$",
+            "examples": ["500ms", "10s", "5m", "24h", "7d"],
+        }
 
 
 class Size(int):
@@ -89,6 +95,36 @@ class Rate(Struct, frozen=True):
     @classmethod
     def schema(cls) -> dict[str, Any]:
         return {"type": "string", "pattern": "^[1-9][0-9]*/[smhd]$", "examples": ["50/s", "100/m"]}
+
+
+class Pattern:
+    """A text to compare with, letter by letter; `*` stands for any run of characters and `?` for one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.exact = not any(wildcard in text for wildcard in "*?")
+        source = "".join({"*": ".*", "?": "."}.get(letter) or re2.escape(letter) for letter in text)
+        self._regex = None if self.exact else re2.compile(f"(?s){source}")
+
+    def matches(self, text: str) -> bool:
+        """Whether the whole text fits."""
+        return text == self.text if self._regex is None else self._regex.fullmatch(text) is not None
+
+    def __repr__(self) -> str:
+        return f"Pattern({self.text!r})"
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        if isinstance(data, bool) or not isinstance(data, str | int | float):
+            raise ValueError(f"{data!r} is not a text to match; write it in quotes")  # noqa: TRY004 - a ValueError is what `read` raises
+        return cls(str(data))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {
+            "type": ["string", "number"],
+            "description": "Compared letter by letter; * stands for any run of characters, ? for one.",
+        }
 
 
 class Reference(Keys, frozen=True):
@@ -132,20 +168,23 @@ class Secrets:
         self._known: dict[str, str] = {}
 
     def reveal(self, reference: Reference) -> str:
-        """The value; SecretUnset when there is none or it is empty."""
+        """The secret; SecretUnset when there is none or it is empty. It is masked from now on in whatever is shown."""
         key = str(reference)
         if key not in self._known:
-            value = self._environment.get(reference.env, "") if reference.env is not None else self._read(reference)
-            value = value or reference.default or ""
-            if not value:
-                raise SecretUnset(key)
-            self._known[key] = value
+            self._known[key] = self.look_up(reference)
         return self._known[key].removeprefix(reference.prefix)
 
+    def look_up(self, reference: Reference) -> str:
+        """A value that is not secret (`vars`); SecretUnset when there is none."""
+        value = self._environment.get(reference.env, "") if reference.env is not None else self._read(reference)
+        if not (value or reference.default):
+            raise SecretUnset(str(reference))
+        return value or str(reference.default)
+
     def is_set(self, reference: Reference) -> bool:
-        """Whether `reveal` would answer."""
+        """Whether there is a value."""
         try:
-            self.reveal(reference)
+            self.look_up(reference)
         except SecretUnset:
             return False
         return True

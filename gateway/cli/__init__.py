@@ -1,0 +1,67 @@
+"""The command line: one file per command. To add one, write it here beside the others and name it in COMMANDS."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+
+from .. import __version__
+from ..errors import ConfigError, GatewayError
+from .output import complain, print_problems
+from .replay import replay
+from .schema import schema
+from .serve import serve
+from .show import show
+from .test import test
+from .try_ import try_
+from .validate import validate
+
+COMMANDS = [serve, validate, test, try_, show, schema, replay]
+
+FINE, PROBLEMS, USED_WRONGLY, NOT_READY = range(4)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="gateway")
+def gateway() -> None:
+    """
+    A durable webhook gateway described in YAML.
+
+    A file in providers.d says who may send and what their words mean; a file in sinks.d says which events a destination wants
+    and how it wants them said.
+
+    \b
+      gateway serve --dev                      run it here, with an embedded store
+      gateway validate providers.d sinks.d     are the files right? (no network, no environment)
+      gateway test                             do they mean what you think? (the tests inside them)
+      gateway try prometheus body.json         what becomes of this payload, stage by stage
+
+    Exit codes: 0 fine, 1 problems found, 2 used wrongly, 3 environment not ready.
+    """
+
+
+for command in COMMANDS:
+    gateway.add_command(command)
+
+
+def main() -> NoReturn:
+    """The entry point: every expected error is one clear message and an exit code."""
+    try:
+        code = gateway.main(standalone_mode=False)
+    except ConfigError as error:
+        print_problems(error.problems)
+        sys.exit(PROBLEMS)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(USED_WRONGLY)
+    except click.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(NOT_READY)
+    except GatewayError as error:
+        complain(str(error))
+        sys.exit(NOT_READY)
+    sys.exit(code if isinstance(code, int) else FINE)

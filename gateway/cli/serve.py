@@ -1,0 +1,104 @@
+"""`gateway serve`: run it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import shlex
+import socket
+from pathlib import Path
+
+import click
+
+from .output import CONFIG
+
+FIRST_ALERT = {
+    "version": "4",
+    "status": "firing",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "InstanceDown", "severity": "critical", "instance": "db-1:9100"},
+            "annotations": {"summary": "Instance db-1 is down"},
+            "startsAt": "2026-03-12T08:24:38.326Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://prometheus.example/graph",
+            "fingerprint": "f404ecabc8dd5cd7",
+        }
+    ],
+}
+
+
+@click.command()
+@CONFIG
+@click.option("--host", help="The address to listen on (default 127.0.0.1).  [env: GATEWAY_HOST]")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on (default 8080).  [env: GATEWAY_PORT]")
+@click.option("--dev", is_flag=True, help="For trying out: loopback only, doors without a secret are open, events are printed.")
+def serve(root: Path | None, host: str | None, port: int | None, dev: bool) -> int:
+    """
+    Run the gateway until it is told to stop (SIGTERM or Ctrl-C: it ends what is under way first).
+
+    Webhooks come in at POST /webhooks/PROVIDER. Without --config only the shipped catalogue is there; each of its providers and
+    sinks is on once its secret and variables are set in the environment.
+
+    \b
+      GATEWAY_STORE         sqlite:///gateway.db   where everything is kept
+      GATEWAY_ADMIN_TOKEN                          opens /api/v1; without it the API is closed
+    """
+    environment = dict(os.environ)
+    environment |= {"GATEWAY_HOST": host} if host else {}
+    environment |= {"GATEWAY_PORT": str(port)} if port else {}
+    if dev:
+        environment.setdefault("GATEWAY_CONSOLE", "on")
+        _refuse_public(environment.get("GATEWAY_HOST", "127.0.0.1"))
+
+    from ..app import run  # noqa: PLC0415 - the server's libraries are only needed here
+    from ..config import load  # noqa: PLC0415
+
+    config = load(root, environment, dev=dev)
+    if dev:
+        _refuse_public(config.settings.host)
+    _refuse_taken(config.settings.host, config.settings.port)
+    if dev:
+        click.echo(_greeting(config.settings.host, config.settings.port))
+    run(config)
+    return 0
+
+
+def _refuse_public(host: str) -> None:
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise click.UsageError(f"--dev opens doors, so it listens on loopback only; {host!r} is not. Leave --dev or the host away")
+
+
+def _refuse_taken(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+
+
+def _greeting(host: str, port: int) -> str:
+    import msgspec  # noqa: PLC0415
+
+    base = f"http://{'localhost' if host == '127.0.0.1' else host}:{port}"
+    body = shlex.quote(msgspec.json.encode(FIRST_ALERT).decode())
+    return f"""
+The gateway is up, in dev mode: doors without a secret are open to this machine, and every event is printed here.
+
+1. Send it an alert, as Prometheus Alertmanager would:
+
+   curl -X POST {base}/webhooks/prometheus -H 'Content-Type: application/json' -d {body}
+
+2. See what came of it: a line below, and
+
+   curl {base}/api/v1/incidents
+
+3. Go on: {base}/api/v1/docs shows the API; README.md says how to add a provider in five minutes.
+"""

@@ -1,0 +1,131 @@
+"""
+What the files say, checked and compiled: one frozen snapshot, replaced whole and never changed.
+
+`load` reads a configuration directory and the shipped catalogue for running; `check` only reads, for `gateway validate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from ..errors import ConfigError, SecretUnset
+from ..model import Event
+from ..stages.verify import references
+from ..values import Reference, Secrets
+from .files import Source, catalogue_sources, read_sources, sources_in
+from .problems import Problem
+from .schema import Provider, Settings, Sink
+from .settings import read_settings
+
+
+class Config(Struct, frozen=True, dict=True, kw_only=True):
+    """A snapshot. `sinks` are those that are on; `off` says of each other one why it is not; `known_sinks` are both."""
+
+    settings: Settings
+    secrets: Secrets
+    providers: dict[str, Provider]
+    sinks: dict[str, Sink]
+    known_sinks: dict[str, Sink] = {}
+    off: dict[str, str] = {}
+    shipped: frozenset[str] = frozenset()  # what comes from the catalogue: "providers.d/grafana"
+    dev: bool = False
+
+    def sinks_for(self, event: Event) -> tuple[str, ...]:
+        """The sinks whose `match` holds for this event, whatever its action."""
+        return tuple(name for name, sink in self.sinks.items() if sink.match.holds(event))
+
+    def scope_of(self, sink: str) -> Mapping[str, Any]:
+        """The names that a sink's expressions have besides the event's: `vars`, `secrets` and its tables."""
+        return self._scopes[sink]
+
+    @cached_property
+    def _scopes(self) -> dict[str, dict[str, Any]]:
+        return {name: _scope(sink, self.secrets) for name, sink in self.sinks.items()}
+
+    def is_open(self, provider: str) -> bool:
+        """Whether a provider's door takes unsigned webhooks: in dev mode, while its secret is not set."""
+        return self.dev and not self.providers[provider].auth.ready(self.secrets)
+
+
+def _scope(sink: Sink, secrets: Secrets) -> dict[str, Any]:
+    return {
+        "vars": {name: secrets.look_up(reference) for name, reference in sink.vars.items()},
+        "secrets": {name: secrets.reveal(reference) for name, reference in sink.secrets.items()},
+        "tables": sink.tables,
+    }
+
+
+def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False) -> Config:
+    """The configuration in a directory, with the catalogue's files behind its own. Raises ConfigError with every problem."""
+    settings, problems = read_settings(root, environment)
+    sources = sources_in(root) if root else []
+    if settings.catalogue:
+        own = {(source.kind, source.name) for source in sources}
+        sources += [source for source in catalogue_sources() if (source.kind, source.name) not in own]
+    read, found = read_sources(sources)
+    problems += found + _unknown_aliases(settings, read["providers.d"], root)
+    if problems:
+        raise ConfigError(sorted(problems))
+    secrets_dir = (root or Path()) / settings.secrets_dir if settings.secrets_dir else None
+    secrets = Secrets(environment, secrets_dir)
+    off = {name: reason for name, sink in read["sinks.d"].items() if (reason := _why_off(sink, secrets))}
+    return Config(
+        settings=settings,
+        secrets=secrets,
+        providers=read["providers.d"],
+        sinks={name: sink for name, sink in read["sinks.d"].items() if name not in off},
+        known_sinks=read["sinks.d"],
+        off=off,
+        shipped=frozenset(f"{source.kind}/{source.name}" for source in sources if source.shipped),
+        dev=dev,
+    )
+
+
+def check(paths: Iterable[Path]) -> list[Problem]:
+    """Every problem in these files and directories: no network, no environment."""
+    problems: list[Problem] = []
+    sources: list[Source] = []
+    for path in paths:
+        found = sources_in(path)
+        sources += found
+        for settings_file in sorted(path.rglob("gateway.yaml")) if path.is_dir() else [path] if path.name == "gateway.yaml" else []:
+            settings, wrong = read_settings(settings_file.parent, {})
+            problems += wrong
+    _, wrong = read_sources(sources)
+    return sorted(set(problems + wrong))
+
+
+def _unknown_aliases(settings: Settings, providers: Mapping[str, Any], root: Path | None) -> list[Problem]:
+    file = str((root or Path()) / "gateway.yaml")
+    return [
+        Problem(file, 1, 1, "alias", f"aliases.{path}: there is no provider {name!r}", hint="name a file in providers.d, without .yaml")
+        for path, name in settings.aliases.items()
+        if name not in providers
+    ]
+
+
+def _why_off(sink: Sink, secrets: Secrets) -> str:
+    unset = [str(reference) for reference in _references(sink) if not secrets.is_set(reference)]
+    return f"{' and '.join(dict.fromkeys(unset))} {'is' if len(set(unset)) == 1 else 'are'} not set" if unset else ""
+
+
+def _references(sink: Sink) -> list[Reference]:
+    found = [*sink.vars.values(), *sink.secrets.values()]
+    if sink.sign is not None:
+        found.append(sink.sign.secret)
+    if sink.auth is not None:
+        found += sink.auth.references()
+    return found
+
+
+def unset_references(provider: Provider, secrets: Secrets) -> list[str]:
+    """The variables and files that a provider's scheme needs and that have no value: for logs, doctor and API only."""
+    return [str(reference) for reference in references(provider.auth) if not secrets.is_set(reference)]
+
+
+__all__ = ["Config", "SecretUnset", "check", "load", "unset_references"]

@@ -1,0 +1,200 @@
+"""
+From a YAML document to a typed struct, in one pass from the leaves up, with every problem rather than the first.
+
+Each leaf is read once, by its type; a struct is built when all of its keys are. How a shape is read: one method each.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, TypeVar
+
+from ..values import Keys, Reference
+from . import hints
+from .problems import SEALED, Place, legible
+from .schemas import described
+from .shapes import Anything, Choice, Custom, Either, Keyed, ListOf, MapOf, Scalar, Shape, Tagged, is_custom, shape_of
+from .yaml import MOST_PROBLEMS, Document
+
+T = TypeVar("T")
+LONGEST_MESSAGE = 400  # characters of a type's own sentence, which may quote what stands in the file
+_FAILED: Any = object()  # stands where a value has a problem; no struct is built over it, as the problem has been reported
+
+
+def decode(document: Document, type: type[T]) -> T | None:
+    """The struct that the document says; None if anything is wrong, with what is in `document.problems` (the first 100 or so)."""
+    if document.broken:
+        return None
+    value: T = _Decoding(document, type).read(document.data, type, ())
+    return None if document.problems else value
+
+
+class _Decoding:
+    """One document on its way. Each method gives the value, or `_FAILED` after it has reported why not."""
+
+    def __init__(self, document: Document, root: Any) -> None:
+        self.document, self.root = document, root
+        self.readers: dict[type, Callable[[Any, Any, Place], Any]] = {
+            Anything: lambda value, *_: value,
+            Scalar: self._scalar,
+            Choice: self._choice,
+            ListOf: self._list,
+            MapOf: self._map,
+            Keyed: self._keyed,
+            Tagged: self._tagged,
+            Custom: self._custom,
+            Either: self._either,
+        }
+
+    def read(self, value: Any, annotation: Any, path: Place) -> Any:
+        if self.is_full():
+            return _FAILED
+        shape = shape_of(annotation)
+        if value is None and not isinstance(shape, Anything):
+            return self._empty(path)
+        return self.readers[type(shape)](value, shape, path)
+
+    def is_full(self) -> bool:
+        """Whether so much is wrong that looking further helps nobody."""
+        return len(self.document.problems) >= MOST_PROBLEMS
+
+    def _fail(self, path: Place, rule: str, message: str, hint: str = "", *, key: bool = False) -> Any:
+        self.document.report(path, rule, message, hint, key=key)
+        return _FAILED
+
+    def _empty(self, path: Place) -> Any:
+        what = "entry" if path and isinstance(path[-1], int) else "key"
+        return self._fail(path, "no-value", "has no value", f"give it one, or remove the {what}", key=True)
+
+    def _custom(self, value: Any, shape: Custom, path: Place) -> Any:
+        try:
+            return shape.type.read(value)
+        except ValueError as error:
+            return self._refused(error, path)
+
+    def _refused(self, error: ValueError, path: Place) -> Any:
+        """A type's own sentence. An error that knows a place within its value says so by an attribute `path`."""
+        return self._fail((*path, *getattr(error, "path", ())), "value", legible(str(error), LONGEST_MESSAGE))
+
+    def _scalar(self, value: Any, shape: Scalar, path: Place) -> Any:
+        if type(value) is shape.type:
+            return value
+        if shape.type is float and type(value) is int:
+            try:
+                return float(value)
+            except OverflowError:
+                return self._fail(path, "value", "this number is too large", "the largest has 308 digits")
+        return self._mistyped(value, shape, path)
+
+    def _mistyped(self, value: Any, shape: Shape, path: Place) -> Any:
+        message = f"expected {hints.expected(shape)}, got {hints.kind(value)}"
+        return self._fail(path, "type", message, hints.for_type(value, shape))
+
+    def _choice(self, value: Any, shape: Choice, path: Place) -> Any:
+        if hints.fits(value, shape):
+            return value
+        if type(value) not in {type(choice) for choice in shape.values}:
+            return self._mistyped(value, shape, path)
+        message = f"`{legible(str(value))}` is not one of {hints.listed(shape.values)}"
+        return self._fail(path, "value", message, hints.did_you_mean(str(value), map(str, shape.values)))
+
+    def _list(self, value: Any, shape: ListOf, path: Place) -> Any:
+        if not isinstance(value, list):
+            return self._mistyped(value, shape, path)
+        return shape.build(self.read(entry, shape.item, (*path, index)) for index, entry in enumerate(value))
+
+    def _map(self, value: Any, shape: MapOf, path: Place) -> Any:
+        if not isinstance(value, dict):
+            return self._mistyped(value, shape, path)
+        return {key: self.read(entry, shape.value, (*path, key)) for key, entry in value.items()}
+
+    def _either(self, value: Any, shape: Either, path: Place) -> Any:
+        """The member that fits by kind; else the first type that can read it."""
+        members = [(member, shape_of(member)) for member in shape.members]
+        for member, inner in members:
+            if hints.fits(value, inner):
+                return self.read(value, member, path)
+        refusals: list[ValueError] = []
+        for _, inner in members:
+            if isinstance(inner, Custom):
+                try:
+                    return inner.type.read(value)
+                except ValueError as error:
+                    refusals.append(error)
+        return self._refused(refusals[0], path) if refusals else self._mistyped(value, shape, path)
+
+    def _tagged(self, value: Any, shape: Tagged, path: Place) -> Any:
+        words = tuple(shape.members)
+        if not isinstance(value, dict):
+            return self._mistyped(value, shape, path)
+        if shape.key not in value:
+            return self._fail((*path, shape.key), "missing-key", "is missing", f"it is one of {hints.listed(words)}")
+        word = self.read(value[shape.key], Literal[words], (*path, shape.key))
+        return _FAILED if word is _FAILED else self.read(value, shape.members[word], path)
+
+    def _keyed(self, value: Any, shape: Keyed, path: Place) -> Any:
+        if not isinstance(value, dict):
+            if shape.type is Reference:
+                return self._fail(path, SEALED, f"expected where a value is kept, got {hints.kind(value)}", hints.REFERENCE)
+            return self._mistyped(value, shape, path)
+        before = len(self.document.problems)
+        fields = {key.field: self.read(value[name], key.type, (*path, name)) for name, key in shape.keys.items() if name in value}
+        self._check_keys(value, shape, path)
+        if len(self.document.problems) > before:
+            return _FAILED
+        try:
+            return shape.type(**fields)
+        except ValueError as error:
+            return self._unfit(error, value, path)
+
+    def _check_keys(self, value: dict[str, Any], shape: Keyed, path: Place) -> None:
+        known = [*shape.keys, *([shape.tag[0]] if shape.tag else [])]
+        unknown = [key for key in value if key not in known][:MOST_PROBLEMS]
+        for key in unknown:
+            self._unknown(key, known, shape, path)
+        if shape.tag and shape.tag[0] in value:
+            self.read(value[shape.tag[0]], Literal[shape.tag[1]], (*path, shape.tag[0]))
+        there = {*value, *(hints.meaning(key, known) for key in unknown)}  # a key that is misspelt is not missing too
+        missing = [key.name for key in shape.keys.values() if key.required and key.name not in there]
+        if missing and not value and not path:
+            self._fail(path, "missing-key", "the file is empty", f"it needs {hints.listed(missing)}")
+            return
+        for name in missing:
+            text = described(shape.type).get(name, "")
+            self._fail((*path, name), "missing-key", "is missing", f"add `{name}`: {text}" if text else f"add `{name}`")
+
+    def _unknown(self, key: str, known: list[str], shape: Keyed, path: Place) -> None:
+        rule, hint = "unknown-key", hints.for_key(key, known, self.root, at_top=not path)
+        if shape.type is Reference:
+            rule, hint = SEALED, hints.REFERENCE
+        self._fail((*path, key), rule, "unknown key", hint, key=True)
+
+    def _unfit(self, error: ValueError, value: dict[str, Any], path: Place) -> Any:
+        """What a struct says of its keys together. A sentence that begins with one of them, `status: …`, is about that one."""
+        found = re.match(r"(\w+): (.+)", str(error), re.DOTALL)
+        if found and found[1] in value:
+            return self._fail((*path, found[1]), "value", found[2])
+        return self._refused(error, path)
+
+
+def walk(value: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
+    """
+    Every value of a custom type inside a decoded struct, and every Reference, with the path it has in YAML.
+
+    A document comes whole; its `expressions()` gives what is in it.
+    """
+    if is_custom(type(value)):
+        yield path, value
+    elif isinstance(value, Keys):
+        if isinstance(value, Reference):
+            yield path, value
+        shape = shape_of(type(value))
+        for key in shape.keys.values() if isinstance(shape, Keyed) else ():
+            yield from walk(getattr(value, key.field), (*path, key.name))
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            yield from walk(entry, (*path, name))
+    elif isinstance(value, list | tuple | frozenset):
+        for index, entry in enumerate(value):
+            yield from walk(entry, (*path, index))

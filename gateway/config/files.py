@@ -1,0 +1,105 @@
+"""Which files there are, and reading them: kinds, names, `like:`, the shipped catalogue."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from .decode import decode
+from .inherit import merge
+from .problems import Problem
+from .rules import lint
+from .schema import Provider, Sink
+from .yaml import Document
+
+KINDS: dict[str, type] = {"providers.d": Provider, "sinks.d": Sink}
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class Source(Struct, frozen=True, order=True):
+    """One file: what kind of thing it is and what it is called."""
+
+    kind: str
+    name: str
+    path: Path
+    shipped: bool = False
+
+    def shown(self) -> str:
+        """The path as a person would type it."""
+        try:
+            return str(self.path.resolve().relative_to(Path.cwd()))
+        except ValueError:
+            return str(self.path)
+
+
+def catalogue() -> Path:
+    """Where the shipped files are: inside the wheel, or beside the package in a checkout."""
+    package = Path(str(resources.files("gateway")))
+    return package / "catalogue" if (package / "catalogue").is_dir() else package.parent
+
+
+def catalogue_sources() -> list[Source]:
+    """The shipped files."""
+    root = catalogue()
+    return [Source(kind, file.stem, file, shipped=True) for kind in KINDS for file in sorted((root / kind).glob("*.yaml"))]
+
+
+def sources_in(path: Path) -> list[Source]:
+    """The files that a path names: one file, a `providers.d` or `sinks.d`, or a directory that holds such."""
+    if path.is_file():
+        kind = path.parent.name if path.parent.name in KINDS else _kind_of(path)
+        return [Source(kind, path.stem, path)] if path.name != "gateway.yaml" else []
+    if path.name in KINDS:
+        return [Source(path.name, file.stem, file) for file in _yaml_files(path)]
+    return [Source(kind, file.stem, file) for kind in KINDS for folder in sorted(path.rglob(kind)) for file in _yaml_files(folder)]
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml") and not file.name.startswith("."))
+
+
+def _kind_of(path: Path) -> str:
+    text = path.read_text(errors="replace")
+    return "sinks.d" if re.search(r"^(request|steps|print):", text, re.M) else "providers.d"
+
+
+def read_sources(sources: Iterable[Source]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """Every file as its struct, by kind and name, and every problem of every file."""
+    read: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    problems: list[Problem] = []
+    ordered = list(sources)
+    documents = {(source.kind, source.name): source for source in [*catalogue_sources(), *ordered]}
+    for source in ordered:
+        document = read_document(source, documents)
+        struct = decode(document, KINDS[source.kind])
+        if struct is not None:
+            lint(document, struct)
+            read[source.kind][source.name] = struct
+        problems += document.problems
+    return read, problems
+
+
+def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) -> Document:
+    """A file's document, with what it inherits by `like:` worked in."""
+    document = Document(source.shown(), source.path.read_bytes())
+    if not _NAME.fullmatch(source.name):
+        document.report(
+            (), "file-name", f"the file is called {source.path.name!r}", hint="use small letters, digits and single dashes: team-a.yaml"
+        )
+    parent_name = document.data.get("like") if isinstance(document.data, dict) else None
+    if not isinstance(parent_name, str):
+        return document
+    parent = siblings.get((source.kind, parent_name))
+    if parent is None or parent_name == source.name:
+        names = [name for kind, name in siblings if kind == source.kind and name != source.name]
+        near = difflib.get_close_matches(parent_name, names, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"name another file in {source.kind}, without .yaml"
+        document.report(("like",), "like", f"there is no {parent_name!r} to be like", hint=hint)
+        return document
+    return merge(document, Document(parent.shown(), parent.path.read_bytes()))

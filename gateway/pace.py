@@ -1,0 +1,59 @@
+"""How fast one may go: a token bucket for rates, a fuse that leaves a failing sink alone. Both are told the time."""
+
+from __future__ import annotations
+
+from .values import Rate
+
+
+class Bucket:
+    """A token bucket: so many per period, as many at once. Times in seconds."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._capacity = rate.count
+        self._per_second = rate.count / rate.seconds
+        self._tokens = rate.count
+        self._filled_at: float | None = None
+
+    def wait(self, now: float, tokens: float = 1.0) -> float:
+        """Take so many tokens and return 0.0; or take none and return the seconds until they are there."""
+        passed = 0.0 if self._filled_at is None else max(0.0, now - self._filled_at)
+        self._filled_at = now
+        self._tokens = min(self._capacity, self._tokens + passed * self._per_second)
+        if self._tokens >= min(tokens, self._capacity):
+            self._tokens -= tokens
+            return 0.0
+        return (min(tokens, self._capacity) - self._tokens) / self._per_second
+
+
+class Fuse:
+    """
+    A circuit breaker with a single probe: after so many failures in a row (or one that says that the door is locked) the sink
+    is left alone for `pause` seconds, doubled each time up to LONGEST_PAUSE; then one delivery tries.
+    """
+
+    LONGEST_PAUSE = 900.0
+
+    def __init__(self, failures: int, pause: float) -> None:
+        self._most, self._first_pause = failures, pause
+        self._in_a_row, self._pause, self._open_until = 0, pause, 0.0
+        self.blown = False
+
+    def wait(self, now: float) -> float:
+        """Seconds to leave the sink alone; 0.0 when it may be tried."""
+        return max(0.0, self._open_until - now) if self.blown else 0.0
+
+    def succeeded(self) -> bool:
+        """Whether this mended a blown fuse."""
+        was_blown, self.blown = self.blown, False
+        self._in_a_row, self._pause = 0, self._first_pause
+        return was_blown
+
+    def failed(self, now: float, *, at_once: bool = False) -> bool:
+        """Count a failure; whether the fuse blew just now."""
+        self._in_a_row += 1
+        if not (self.blown or at_once or self._in_a_row >= self._most):
+            return False
+        was_blown, self.blown = self.blown, True
+        self._open_until = now + self._pause
+        self._pause = min(self.LONGEST_PAUSE, self._pause * 2)
+        return not was_blown

@@ -1,0 +1,158 @@
+"""A word turned into a word: the construct `{from, table, absent, default}` that actions, severities and `let` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, ClassVar, Literal, Self
+
+import re2
+
+from ..expr import Expression, Inbound
+from ..model import Action, Severity
+from ..values import Keys, Pattern
+
+_RANGE = re2.compile(r"(-?[0-9]+(?:\.[0-9]+)?)?\.\.(-?[0-9]+(?:\.[0-9]+)?)?")
+
+
+class Table:
+    """Rows from a word to a word. Keys compare as lower-case text; a key may have wildcards (`re-*`) or be a range (`4..6.9`)."""
+
+    def __init__(self, rows: Mapping[str, Any]) -> None:
+        self._exact = {key.lower(): word for key, word in rows.items()}
+        self._fits = [(fits, word) for key, word in rows.items() if (fits := _range(key) or _wildcard(key))]
+
+    def look_up(self, key: str) -> Any:
+        """The word of the first row that fits an exact one first; None where none does."""
+        if key in self._exact:
+            return self._exact[key]
+        return next((word for fits, word in self._fits if fits(key)), None)
+
+
+def _range(key: str) -> Callable[[str], bool] | None:
+    found = _RANGE.fullmatch(key)
+    if found is None or key == "..":
+        return None
+    lowest, highest = (float(end) if end else None for end in found.groups())
+    return lambda text: (
+        (number := _number(text)) is not None
+        and (lowest is None or number >= lowest)
+        and (highest is None or number <= highest)
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _wildcard(key: str) -> Callable[[str], bool] | None:
+    pattern = Pattern(key.lower())
+    return None if pattern.exact else pattern.matches
+
+
+class _Look(Keys, frozen=True):
+    from_: Inbound | None = None
+    table: dict[str, Any] = {}
+    absent: Any = None
+    default: Any = None
+
+    def __post_init__(self) -> None:
+        if self.from_ is None and self.default is None:
+            raise ValueError("give `from` (with a table), or `default` alone for a constant")
+        if self.from_ is not None and not self.table:
+            raise ValueError("give a `table` for what `from` finds")
+        if len({key.lower() for key in self.table}) < len(self.table):
+            raise ValueError("two rows of the table differ only in upper and lower case, which do not count")
+
+    @cached_property
+    def rows(self) -> Table:
+        """The table, compiled."""
+        return Table(self.table)
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        """The word; ValueError for one that is in no row where there is no default."""
+        found = self.from_(scope) if self.from_ is not None else None
+        if found is None:
+            word = self.absent if self.absent is not None else self.default
+            if word is None:
+                raise ValueError(f"{self.from_.text if self.from_ else ''} finds nothing, and there is no `absent`")
+            return word
+        key = _key(found)
+        word = self.rows.look_up(key)
+        if word is None:
+            word = self.default
+        if word is None:
+            raise ValueError(f"{key[:80]!r} is in no row of the table, and there is no default")
+        return word
+
+    def expressions(self) -> Iterator[tuple[tuple[str | int, ...], Expression]]:
+        """The one expression, with its path."""
+        if self.from_ is not None:
+            yield ("from",), self.from_
+
+
+def _key(found: Any) -> str:
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
+    return str(found).strip().lower()
+
+
+class Lookup(_Look, frozen=True):
+    """
+    A word turned into a word.
+
+    from: Where the word is.
+    table: What each word becomes. Keys compare as lower-case text; wildcards (`re-*`) and ranges (`4..6.9`) are allowed.
+    absent: Used when `from` finds nothing.
+    default: Used for a word that is in no row. Without it, such a word makes the item a dead letter.
+    """
+
+    table: dict[str, Any] = {}
+
+    KEYS: ClassVar[tuple[str, ...]] = ("from", "table", "absent", "default")
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """From a mapping that has `from`; ValueError for a key that is not one of the four."""
+        if unknown := [key for key in data if key not in cls.KEYS]:
+            raise ValueError(f"unknown key {unknown[0]!r}; a look-up has from, table, absent and default")
+        if not isinstance(data.get("table"), dict):
+            raise ValueError("give a `table` for what `from` finds")
+        return cls(
+            from_=Inbound.read(data["from"]), table=data["table"], absent=data.get("absent"), default=data.get("default")
+        )
+
+
+class ActionLookup(_Look, frozen=True):
+    """
+    What the event does to its incident.
+
+    from: Where the provider's word is.
+    table: For each of the provider's words `trigger`, `acknowledge`, `resolve`, `notice`, or `ignore` to say nothing.
+    absent: Used when `from` finds nothing.
+    default: Used for a word that is in no row. Without it, such a word makes the item a dead letter.
+    """
+
+    table: dict[str, Action | Literal["ignore"]] = {}
+    absent: Action | Literal["ignore"] | None = None
+    default: Action | Literal["ignore"] | None = None
+
+
+class SeverityLookup(_Look, frozen=True):
+    """
+    How bad it is.
+
+    from: Where the provider's word is.
+    table: For each of the provider's words `critical`, `error`, `warning` or `info`.
+    absent: Used when `from` finds nothing.
+    default: Used for a word that is in no row. Without it, such a word makes the item a dead letter.
+    """
+
+    table: dict[str, Severity] = {}
+    absent: Severity | None = None
+    default: Severity | None = None

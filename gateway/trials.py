@@ -1,0 +1,272 @@
+"""The tests inside the files, run through the same code as real webhooks and deliveries: a made-up clock, no network, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl
+
+import anyio
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from .config import Config
+from .config.schema import Provider, ProviderTest, SampleResponse, SampleWebhook, Sink, SinkTest
+from .courier import bring
+from .errors import GatewayError, StageError, Unverified
+from .expr import ExpressionError
+from .model import Delivery, Event, Incident, Request, Response, Webhook
+from .reading import Understood, understand
+from .stages.answer import Reply, fill
+from .stages.mapping import as_text
+from .stages.render import inflate
+from .stages.verify import verify
+from .values import Reference, Secrets
+
+NOW = "2026-01-01T00:00:00Z"
+TEST_ID = "0198c000-0000-7000-8000-000000000000"
+
+
+class Outcome(Struct, frozen=True):
+    """How one test went. `failures` is empty when it passed; each is a sentence."""
+
+    file: str
+    name: str
+    failures: tuple[str, ...] = ()
+
+
+def run_provider_tests(name: str, provider: Provider) -> Iterator[Outcome]:
+    """Run every test of a provider file."""
+    for test in provider.tests:
+        yield Outcome(f"providers.d/{name}", test.name, tuple(_provider_failures(name, provider, test)))
+
+
+def sample_webhook(name: str, sample: SampleWebhook, now: str) -> Webhook:
+    """A webhook as a test gives it."""
+    body = sample.text.encode() if sample.text is not None else b"" if sample.payload is None else msgspec.json.encode(sample.payload)
+    headers = {key.lower(): value for key, value in sample.headers.items()}
+    if sample.text is None:
+        headers.setdefault("content-type", "application/json")
+    query = "&".join(f"{key}={value}" for key, value in sample.query.items())
+    return Webhook(
+        id=TEST_ID,
+        provider=name,
+        received_at=datetime.fromisoformat(now),
+        body=body,
+        method=sample.method,
+        url=f"http://gateway.test/webhooks/{name}" + (f"?{query}" if query else ""),
+        headers=headers,
+        query=dict(sample.query),
+        client="127.0.0.1",
+    )
+
+
+def _provider_failures(name: str, provider: Provider, test: ProviderTest) -> Iterator[str]:
+    now = test.now or NOW
+    webhook = sample_webhook(name, test.webhook, now)
+    refusal = _refusal(provider, webhook, test, datetime.fromisoformat(now).timestamp())
+    if refusal or test.refused:
+        if refusal and not test.refused:
+            yield f"it was refused: {refusal}"
+        if test.refused and not refusal:
+            yield "it was not refused"
+        return
+    try:
+        understood = understand(provider, webhook)
+    except StageError as error:
+        yield f"it failed in {error.stage}: {error}"
+        return
+    if understood.handshake is not None or test.reply is not None:
+        yield from _reply_failures(understood, test)
+        return
+    yield from _event_failures(understood, test)
+
+
+def _refusal(provider: Provider, webhook: Webhook, test: ProviderTest, now: float) -> str:
+    if not test.secrets:
+        return ""
+    try:
+        verify(provider.auth, webhook, Secrets(test.secrets), now)
+    except Unverified as error:
+        return str(error)
+    return ""
+
+
+def _reply_failures(understood: Understood, test: ProviderTest) -> Iterator[str]:
+    if understood.handshake is None:
+        yield "it is no handshake"
+        return
+    answer = fill(understood.handshake.reply or Reply(), understood.scope)
+    got: dict[str, Any] = {"status": answer.status, "headers": answer.headers}
+    got["json" if "json" in answer.headers["content-type"] else "text"] = (
+        msgspec.json.decode(answer.body) if "json" in answer.headers["content-type"] else answer.body.decode()
+    )
+    yield from differences(test.reply or {}, got, "reply")
+
+
+def _event_failures(understood: Understood, test: ProviderTest) -> Iterator[str]:
+    if len(understood.dead) != test.dead:
+        said = "; ".join(f"item {item.index}: {item.message}" for item in understood.dead)
+        yield f"{test.dead} dead letters were expected, {len(understood.dead)} came" + (f" ({said})" if said else "")
+    if len(understood.events) != len(test.expect):
+        came = ", ".join(f"{event.action} {event.summary!r}" for event in understood.events) or "none"
+        yield f"{len(test.expect)} events were expected, {len(understood.events)} came: {came}"
+        return
+    for index, (want, event) in enumerate(zip(test.expect, understood.events, strict=True)):
+        wanted = {key: value for key, value in msgspec.structs.asdict(want).items() if value is not None}
+        yield from differences(wanted, msgspec.to_builtins(event), f"event {index + 1}")
+
+
+def differences(want: Any, got: Any, where: str) -> Iterator[str]:
+    """Where `got` does not hold what `want` names, each as a sentence. Mappings may hold more; everything else must be equal."""
+    if isinstance(want, dict) and isinstance(got, dict):
+        for key, value in want.items():
+            yield from differences(value, got.get(key), f"{where}.{key}")
+    elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
+        for index, (one, other) in enumerate(zip(want, got, strict=True)):
+            yield from differences(one, other, f"{where}[{index}]")
+    elif want != got:
+        yield f"{where}: expected {_shown(want)}, got {_shown(got)}"
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else msgspec.json.encode(value).decode()
+
+
+class ScriptedClient:
+    """A client that keeps what it is given to send, and answers from a list; 200 at its end."""
+
+    def __init__(self, answers: Sequence[SampleResponse]) -> None:
+        self.requests: list[Request] = []
+        self._answers = list(answers)
+
+    async def send(self, request: Request, **_: Any) -> Response:
+        """The next answer."""
+        self.requests.append(request)
+        sample = self._answers.pop(0) if self._answers else SampleResponse()
+        text = sample.text if sample.text is not None else "" if sample.json is None else msgspec.json.encode(sample.json).decode()
+        headers = {key.lower(): value for key, value in sample.headers.items()}
+        return Response(status=sample.status, headers=headers, text=text, json=sample.json)
+
+
+def run_sink_tests(name: str, sink: Sink, config: Config) -> Iterator[Outcome]:
+    """Run every test of a sink file."""
+    for test in sink.tests:
+        yield Outcome(f"sinks.d/{name}", test.name, tuple(_sink_failures(name, sink, test, config)))
+
+
+def _sink_failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator[str]:
+    client, printed = ScriptedClient(test.responses), []
+    now = datetime.fromisoformat(test.now or NOW)
+    deliveries = [_delivery(name, index, event, test, now) for index, event in enumerate(test.events or [test.event or {}])]
+    pretended = msgspec.structs.replace(config, sinks={name: sink}, secrets=_made_up(sink, test))
+    try:
+        results = anyio.run(_bring, pretended, client, name, deliveries, now.timestamp(), printed)
+    except (GatewayError, ExpressionError) as error:
+        yield str(error)
+        return
+    expect = test.expect
+    if expect.cancelled:
+        yield from (f"{result.state}, not cancelled: {result.verdict}" for result in results if result.state != "cancelled")
+    if expect.printed is not None and printed != [expect.printed]:
+        yield f"printed: expected {_shown(expect.printed)}, got {_shown(printed)}"
+    if expect.requests is not None:
+        yield from _request_failures(expect.requests, client.requests)
+    verdicts = expect.verdicts if expect.verdicts is not None else [expect.verdict] if expect.verdict else None
+    got = [result.attempt.verdict if result.attempt else result.state for result in results]
+    if verdicts is not None and got != verdicts:
+        yield f"verdict: expected {_shown(verdicts)}, got {_shown(got)} ({'; '.join(r.verdict for r in results if r.verdict)})"
+    if expect.after is not None and (waited := results[0].due_at - now.timestamp()) != expect.after:
+        yield f"after: expected {expect.after:g} seconds, got {waited:g}"
+
+
+async def _bring(
+    config: Config, client: Any, name: str, deliveries: list[Delivery], now: float, printed: list[str]
+) -> list[Any]:
+    return await bring(config, client, name, deliveries, clock=lambda: now, chance=lambda: 1.0, say=printed.append)
+
+
+def _request_failures(wanted: Sequence[Any], requests: Sequence[Request]) -> Iterator[str]:
+    if len(wanted) != len(requests):
+        yield f"{len(wanted)} requests were expected, {len(requests)} came: {', '.join(r.method + ' ' + r.url for r in requests) or 'none'}"
+        return
+    for index, (want, request) in enumerate(zip(wanted, requests, strict=True)):
+        where = f"request {index + 1}"
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        body = inflate(request)
+        got: dict[str, Any] = {"method": request.method, "url": request.url}
+        given = {key: value for key, value in msgspec.structs.asdict(want).items() if key in got and value is not None}
+        yield from differences(given, got, where)
+        yield from differences({key.lower(): value for key, value in want.headers.items()}, headers, f"{where}.headers")
+        if want.text is not None:
+            yield from differences(want.text, body.decode(errors="replace"), f"{where}.text")
+        if want.json is not None:
+            yield from differences(want.json, _decoded(body), f"{where}.json")
+        if want.form is not None:
+            yield from differences(want.form, dict(parse_qsl(body.decode(), keep_blank_values=True)), f"{where}.form")
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+def _delivery(name: str, index: int, given: dict[str, Any], test: SinkTest, now: datetime) -> Delivery:
+    id = given.get("id", f"{TEST_ID}-{index}")
+    filled = {
+        "id": id,
+        "provider": "test",
+        "action": "trigger",
+        "dedup_key": "test",
+        "severity": "error",
+        "summary": "A test",
+        "occurred_at": as_text(now),
+        "received_at": as_text(now),
+    } | given
+    event = msgspec.convert(filled, Event)
+    incident = _incident(event, test.incident or {})
+    return Delivery(
+        id=f"{event.id}.{name}", seq=index + 1, sink=name, event=event, incident=incident, memory=test.memory, state="claimed", attempts=1
+    )
+
+
+def _incident(event: Event, given: dict[str, Any]) -> Incident:
+    status = {"acknowledge": "acknowledged", "resolve": "resolved"}.get(event.action, "open")
+    filled = {
+        "id": event.id,
+        "provider": event.provider,
+        "dedup_key": event.dedup_key,
+        "status": status,
+        "severity": event.severity,
+        "summary": event.summary,
+        "opened_at": event.received_at,
+        "updated_at": event.received_at,
+    } | given
+    return msgspec.convert(filled, Incident)
+
+
+def _made_up(sink: Sink, test: SinkTest) -> Secrets:
+    """A value for each reference: the test's own, else its default, else one that is made of its name."""
+    environment: dict[str, str] = {}
+    for name, reference in {**sink.vars, **sink.secrets}.items():
+        _put(environment, reference, test.vars.get(name) or reference.default or _invented(name))
+    for reference in [sink.sign.secret] if sink.sign else []:
+        _put(environment, reference, "test-secret")
+    for reference in sink.auth.references() if sink.auth else []:
+        _put(environment, reference, "test-secret")
+    return Secrets(environment)
+
+
+def _put(environment: dict[str, str], reference: Reference, value: str) -> None:
+    environment[str(reference) if reference.env is None else reference.env] = value
+
+
+def _invented(name: str) -> str:
+    return f"https://{name}.test" if "url" in name else f"test-{name}"
+
+
+__all__ = ["Outcome", "ScriptedClient", "differences", "replace", "run_provider_tests", "run_sink_tests", "sample_webhook"]

@@ -1,0 +1,488 @@
+"""Deliveries: claimed under a lease and a fence, in the order of their incident, and written down as they went."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+from store_examples import (
+    LEASE,
+    LINE,
+    NOON,
+    a_webhook,
+    an_event,
+    an_intake,
+    claim,
+    conserved,
+    keep,
+    telling,
+    tried,
+)
+
+from gateway.errors import StoreError
+from gateway.model import Attempt, Delivery
+from gateway.store import Result, open_store
+
+pytestmark = pytest.mark.anyio
+
+LOST = "the gateway stopped before the answer was written down"
+
+
+def ids(deliveries):
+    return [delivery.id for delivery in deliveries]
+
+
+def lost(number, at=NOON):
+    return {
+        "number": number,
+        "at": at,
+        "seconds": 0.0,
+        "verdict": "retry",
+        "status": None,
+        "excerpt": "",
+        "error": LOST,
+        "batch": 1,
+    }
+
+
+async def history(store, id="e1.splunk"):
+    return [(attempt["number"], attempt["verdict"], attempt["error"]) for attempt in (await store.delivery(id))["history"]]
+
+
+async def record(store, *results, now=NOON):
+    return await store.record(results, now=now)
+
+
+# --- claiming ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_claim_brings_all_that_a_sink_needs(store):
+    event = an_event(labels={"team": "db"}, details={"deep": [1, 2.5, None]})
+    await store.accept(an_intake(event))
+    (delivery,) = await claim(store)
+    assert delivery == Delivery(
+        id="e1.splunk",
+        seq=delivery.seq,
+        sink="splunk",
+        event=event,
+        incident=telling("splunk")(None, event).incident,
+        state="claimed",
+        attempts=1,
+        due_at=NOON,
+    )
+
+
+async def test_claims_take_what_is_due_oldest_first_and_no_more_than_asked(store):
+    await keep(store, *(an_event(f"e{n}", key=f"k{n}") for n in range(5)))
+    await keep(store, an_event("later", key="later"), at=NOON + 60)
+    assert ids(await claim(store, limit=2)) == ["e0.splunk", "e1.splunk"]
+    assert ids(await claim(store)) == ["e2.splunk", "e3.splunk", "e4.splunk"]
+    assert await claim(store) == []
+    assert ids(await claim(store, now=NOON + LEASE - 1)) == []
+    assert ids(await store.claim("splunk", 10, now=NOON + 60, lease=LEASE, line=LINE))[-1:] == ["later.splunk"]
+
+
+async def test_a_sink_gets_its_own_deliveries_only(store):
+    await keep(store, an_event(), sinks=("splunk", "datadog"))
+    assert ids(await claim(store, "datadog")) == ["e1.datadog"]
+    assert ids(await claim(store, "elastic")) == []
+
+
+async def test_two_claims_at_once_never_take_the_same(store):
+    await keep(store, *(an_event(f"e{n}", key=f"k{n}") for n in range(30)))
+    taken = await asyncio.gather(*(claim(store, limit=10) for _ in range(5)))
+    assert sorted(id for deliveries in taken for id in ids(deliveries)) == sorted(f"e{n}.splunk" for n in range(30))
+
+
+# --- the order of an incident --------------------------------------------------------------------------------------------
+
+
+async def test_a_resolve_never_overtakes_its_trigger(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"), an_event("other", key="other"))
+    first, other = await claim(store)
+    assert ids([first, other]) == ["e1.splunk", "other.splunk"]
+    assert await claim(store) == []
+    await record(store, tried(first))
+    assert ids(await claim(store)) == ["e2.splunk"]
+
+
+async def test_each_sink_has_a_line_of_its_own(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"), sinks=("splunk", "datadog"))
+    (first,) = await claim(store, "datadog")
+    await record(store, tried(first))
+    assert ids(await claim(store, "datadog")) == ["e2.datadog"]
+    assert ids(await claim(store, "splunk")) == ["e1.splunk"]
+
+
+async def test_a_notice_waits_for_nobody(store):
+    await keep(store, an_event("e1", "notice"), an_event("e2", "notice"))
+    assert ids(await claim(store)) == ["e1.splunk", "e2.splunk"]
+
+
+async def test_a_dead_or_cancelled_delivery_is_finished_and_lets_the_next_go(store):
+    await keep(store, an_event("e1"), an_event("e2"), an_event("e3"))
+    (first,) = await claim(store)
+    await record(store, tried(first, "dead", verdict="400"))
+    (second,) = await claim(store)
+    await record(store, Result(delivery=second, attempt=None, state="cancelled", verdict="no step applies"))
+    assert ids(await claim(store)) == ["e3.splunk"]
+
+
+@pytest.mark.parametrize("state", ["pending", "parked"])
+async def test_one_that_was_tried_holds_its_line_for_fifteen_minutes(store, state):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"))
+    (first,) = await claim(store)
+    await record(store, tried(first, state, due_at=NOON + 10 * LINE), now=NOON + 1)
+    assert await claim(store, now=NOON + LINE - 1) == []
+    assert ids(await claim(store, now=NOON + LINE)) == ["e2.splunk"]
+
+
+async def test_later_tries_do_not_make_the_line_wait_longer(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"))
+    for at in (NOON, NOON + 500):
+        (first,) = await claim(store, now=at)
+        await record(store, tried(first, "pending", due_at=at + 500), now=at)
+    (first, second) = await claim(store, now=NOON + 1000)
+    assert ids([first, second]) == ["e2.splunk", "e1.splunk"]
+
+
+async def test_one_that_was_never_tried_holds_its_line_for_as_long_as_it_waits(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"))
+    (first,) = await claim(store)
+    await record(store, Result(delivery=first, attempt=None, state="pending", due_at=NOON + 10 * LINE))
+    assert await claim(store, now=NOON + 9 * LINE) == []
+    assert ids(await claim(store, now=NOON + 10 * LINE)) == ["e1.splunk"]
+
+
+async def test_one_that_was_parked_unsent_holds_its_line_from_then_on(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"))
+    (first,) = await claim(store, now=NOON + 100)
+    await record(store, Result(delivery=first, attempt=None, state="parked"), now=NOON + 100)
+    assert await claim(store, now=NOON + 99 + LINE) == []
+    assert ids(await claim(store, now=NOON + 100 + LINE)) == ["e2.splunk"]
+
+
+# --- leases and fences ---------------------------------------------------------------------------------------------------
+
+
+async def test_an_expired_lease_is_claimed_again_and_the_lost_try_stands_on_record(store):
+    await keep(store, an_event())
+    await claim(store)
+    assert await claim(store, now=NOON + LEASE - 1) == []
+    (again,) = await claim(store, now=NOON + LEASE)
+    assert (again.id, again.attempts) == ("e1.splunk", 2)
+    assert (await store.delivery("e1.splunk"))["history"] == [lost(1)]
+
+
+async def test_a_result_whose_lease_was_given_to_another_changes_nothing(store):
+    await keep(store, an_event())
+    (stale,) = await claim(store)
+    (fresh,) = await claim(store, now=NOON + LEASE)
+    assert await record(store, tried(stale, "dead", verdict="stale")) == 0
+    assert (await store.delivery("e1.splunk"))["state"] == "claimed"
+    assert await record(store, tried(fresh)) == 1
+    assert await record(store, tried(fresh, "dead")) == 0
+    assert (await conserved(store))["splunk"]["delivered"] == 1
+
+
+async def test_a_release_does_not_let_a_stale_result_through(store):
+    await keep(store, an_event())
+    (stale,) = await claim(store)
+    (fresh,) = await claim(store, now=NOON + LEASE)
+    await record(store, tried(fresh, "parked"), now=NOON + 40)
+    await store.release(now=NOON + 50)
+    (again,) = await claim(store, now=NOON + 50)
+    assert again.attempts == stale.attempts
+    assert await record(store, tried(stale, "dead"), now=NOON + 60) == 0
+    assert await record(store, tried(again), now=NOON + 60) == 1
+
+
+async def test_results_of_one_claim_given_twice_count_once(store):
+    await keep(store, an_event())
+    (delivery,) = await claim(store)
+    assert await record(store, tried(delivery), tried(delivery, "dead")) == 1
+    assert (await conserved(store))["splunk"] == {
+        "accepted": 1,
+        "delivered": 1,
+        "filtered": 0,
+        "cancelled": 0,
+        "dead": 0,
+        "pending": 0,
+        "claimed": 0,
+        "parked": 0,
+    }
+
+
+async def test_records_that_share_a_commit_are_counted_each_for_its_caller(store):
+    await keep(store, *(an_event(f"e{n}", key=f"k{n}") for n in range(6)))
+    claimed = await claim(store)
+    before = store.commits
+    written = await asyncio.gather(
+        record(store, *map(tried, claimed[:3])), record(store, *map(tried, claimed[2:5])), record(store, tried(claimed[5]))
+    )
+    assert (written, store.commits - before) == ([3, 2, 1], 1)
+
+
+async def test_claims_do_not_survive_the_process(store, url):
+    await keep(store, an_event())
+    await claim(store)
+    await store.close()
+    again = open_store(url)
+    (delivery,) = await claim(again)
+    assert (delivery.attempts, (await again.delivery("e1.splunk"))["history"]) == (2, [lost(1)])
+    await again.close()
+
+
+# --- what is written down ------------------------------------------------------------------------------------------------
+
+
+async def test_a_try_is_written_down_whole(store):
+    await keep(store, an_event())
+    (delivery,) = await claim(store)
+    attempt = Attempt(
+        number=1, at=NOON + 1, seconds=0.5, verdict="retry", status=503, excerpt="b" * 3000, error="busy", batch=7
+    )
+    result = Result(delivery=delivery, attempt=attempt, state="pending", due_at=NOON + 5, verdict="503: busy")
+    assert await record(store, result, now=NOON + 2) == 1
+    assert await store.delivery("e1.splunk") == {
+        "id": "e1.splunk",
+        "sink": "splunk",
+        "state": "pending",
+        "attempts": 1,
+        "due_at": NOON + 5,
+        "held_since": NOON,
+        "ended_at": None,
+        "verdict": "503: busy",
+        "event_id": "e1",
+        "incident_id": "e1",
+        "provider": "prometheus",
+        "action": "trigger",
+        "severity": "critical",
+        "summary": "db-1 is down",
+        "progress": {},
+        "history": [
+            {
+                "number": 1,
+                "at": NOON + 1,
+                "seconds": 0.5,
+                "verdict": "retry",
+                "status": 503,
+                "excerpt": "b" * 2000,
+                "error": "busy",
+                "batch": 7,
+            }
+        ],
+    }
+
+
+async def test_the_next_try_knows_the_progress_and_the_verdict(store):
+    await keep(store, an_event())
+    (delivery,) = await claim(store)
+    await record(store, tried(delivery, "pending", due_at=NOON + 5, progress={"open": {"number": 7}}, verdict="503"))
+    assert await claim(store, now=NOON + 4) == []
+    (again,) = await claim(store, now=NOON + 5)
+    assert again == replace(delivery, attempts=2, due_at=NOON + 5, progress={"open": {"number": 7}}, verdict="503")
+    await record(store, tried(again, "pending", due_at=NOON + 9))
+    (last,) = await claim(store, now=NOON + 9)
+    assert last.progress == {"open": {"number": 7}}
+
+
+async def test_memory_is_kept_for_the_incident_and_the_sink(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"), sinks=("splunk", "datadog"))
+    (first,) = await claim(store)
+    await record(store, tried(first, memory={"number": 7}))
+    (second,) = await claim(store)
+    assert second.memory == {"number": 7}
+    await record(store, tried(second, "pending", due_at=NOON + 1, memory={"number": 8}))
+    assert [delivery.memory for delivery in await claim(store, now=NOON + 1)] == [{"number": 8}]
+    assert [delivery.memory for delivery in await claim(store, "datadog")] == [{}]
+
+
+async def test_a_notice_has_no_memory(store):
+    await keep(store, an_event("e1", "notice"), an_event("e2", "notice"))
+    first, second = await claim(store)
+    await record(store, tried(first, memory={"number": 7}))
+    await record(store, Result(delivery=second, attempt=None, state="pending", due_at=NOON))
+    assert [delivery.memory for delivery in await claim(store)] == [{}]
+
+
+async def test_a_claim_that_sent_nothing_is_not_counted_as_a_try(store):
+    await keep(store, an_event())
+    for _ in range(3):
+        (delivery,) = await claim(store)
+        assert delivery.attempts == 1
+        await record(store, Result(delivery=delivery, attempt=None, state="pending", due_at=NOON, verdict="the breaker is open"))
+    assert await history(store) == []
+
+
+async def test_results_must_leave_the_claim(store):
+    await keep(store, an_event())
+    (delivery,) = await claim(store)
+    with pytest.raises(StoreError, match=r"^the database refused \(CHECK constraint failed: "):
+        await record(store, Result(delivery=delivery, attempt=None, state="claimed"))
+
+
+# --- when to look again --------------------------------------------------------------------------------------------------
+
+
+async def test_nothing_owed_is_never_due(store):
+    await keep(store, an_event())
+    (delivery,) = await claim(store)
+    await record(store, tried(delivery, "parked"))
+    assert await store.next_due("splunk", now=NOON) is None
+    assert await store.next_due("unknown", now=NOON) is None
+
+
+async def test_the_next_due_time_is_the_earliest_of_waiting_leased_and_held(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"))
+    assert await store.next_due("splunk", now=NOON) == NOON
+    (first,) = await claim(store)
+    assert await store.next_due("splunk", now=NOON) == NOON + LEASE
+    await record(store, tried(first, "pending", due_at=NOON + 60))
+    assert await store.next_due("splunk", now=NOON) == NOON + 60
+    (first,) = await claim(store, now=NOON + 60)
+    await record(store, tried(first, "pending", due_at=NOON + 5000))
+    assert await store.next_due("splunk", now=NOON + 60) == NOON + LINE
+    assert ids(await claim(store, now=NOON + LINE)) == ["e2.splunk"]
+
+
+async def test_one_behind_a_parked_one_is_due_when_its_line_goes_on(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"))
+    (first,) = await claim(store)
+    await record(store, tried(first, "parked"))
+    assert await store.next_due("splunk", now=NOON + 1) == NOON + LINE
+    assert await store.next_due("splunk", now=NOON + LINE) == NOON
+
+
+# --- putting back --------------------------------------------------------------------------------------------------------
+
+
+async def spread(store, *states):
+    """Deliveries e0, e1, … to splunk and datadog, each incident in one of these states."""
+    await keep(store, *(an_event(f"e{n}", key=f"k{n}") for n in range(len(states))), sinks=("splunk", "datadog"))
+    for sink in ("splunk", "datadog"):
+        claimed = {delivery.event.id: delivery for delivery in await claim(store, sink)}
+        results = [
+            Result(delivery=claimed[f"e{n}"], attempt=None, state=state)
+            if state == "cancelled"
+            else tried(claimed[f"e{n}"], state, due_at=NOON + 60)
+            for n, state in enumerate(states)
+        ]
+        await record(store, *results)
+
+
+@pytest.mark.parametrize(
+    "wish, released",
+    [
+        ({}, ["e0.datadog", "e0.splunk"]),
+        ({"sink": "splunk"}, ["e0.splunk"]),
+        ({"ids": ["e0.datadog", "e1.datadog", "nobody"]}, ["e0.datadog"]),
+        ({"states": ("dead",)}, ["e1.datadog", "e1.splunk"]),
+        ({"states": ("dead", "cancelled", "delivered"), "sink": "splunk"}, ["e1.splunk", "e2.splunk", "e3.splunk"]),
+        ({"states": ("pending",), "ids": ["e4.splunk"]}, ["e4.splunk"]),
+        ({"states": ("dead",), "sink": "splunk", "ids": ["e1.datadog"]}, []),
+    ],
+)
+async def test_release_puts_back_what_is_named(store, wish, released):
+    await spread(store, "parked", "dead", "delivered", "cancelled", "pending")
+    assert await store.release(**wish, now=NOON + 30) == len(released)
+    claimed = [delivery for sink in ("splunk", "datadog") for delivery in await claim(store, sink, now=NOON + 30)]
+    assert sorted(ids(claimed)) == released
+    assert {delivery.attempts for delivery in claimed} <= {1}
+    await conserved(store)
+
+
+async def test_a_claimed_delivery_cannot_be_released(store):
+    with pytest.raises(ValueError, match=r"^a claimed delivery cannot be released; its lease will expire$"):
+        await store.release(states=("dead", "claimed"), now=NOON)
+
+
+async def test_past_tries_stay_on_record_and_numbers_go_on(store):
+    await keep(store, an_event())
+    for _ in range(2):
+        (delivery,) = await claim(store)
+        await record(store, tried(delivery, "pending", due_at=NOON))
+    (delivery,) = await claim(store)
+    await record(store, tried(delivery, "dead", verdict="out of attempts"))
+    await store.release(ids=["e1.splunk"], states=("dead",), now=NOON)
+    (delivery,) = await claim(store)
+    assert (delivery.attempts, delivery.verdict) == (1, "")
+    await record(store, tried(delivery))
+    assert await history(store) == [(1, "retry", ""), (2, "retry", ""), (3, "dead", ""), (4, "delivered", "")]
+
+
+async def test_a_delivered_one_is_told_again_from_its_first_step_and_a_dead_one_goes_on(store):
+    await keep(store, an_event("e1"), an_event("e2", key="b"))
+    first, second = await claim(store)
+    await record(store, tried(first, progress={"open": {}}), tried(second, "dead", progress={"open": {}}))
+    await store.release(states=("delivered", "dead"), now=NOON)
+    assert [(delivery.id, delivery.progress) for delivery in await claim(store)] == [
+        ("e1.splunk", {}),
+        ("e2.splunk", {"open": {}}),
+    ]
+
+
+async def test_a_released_one_holds_its_line_anew(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"))
+    (first,) = await claim(store)
+    await record(store, tried(first, "parked"))
+    await store.release(now=NOON + 2 * LINE)
+    assert ids(await claim(store, now=NOON + 2 * LINE)) == ["e1.splunk"]
+
+
+# --- at start and reload -------------------------------------------------------------------------------------------------
+
+
+async def test_deliveries_whose_sink_is_gone_die_and_say_so(store):
+    await spread(store, "parked", "pending", "delivered")
+    await keep(store, an_event("e9", key="k9"), sinks=("splunk", "datadog"))
+    assert await store.settle(["datadog", "other"], now=NOON + 1) == 3
+    gone = await store.delivery("e9.splunk")
+    assert (gone["state"], gone["verdict"]) == ("dead", "the sink splunk is gone; put its file back and replay")
+    sums = await conserved(store)
+    assert (sums["splunk"]["dead"], sums["splunk"]["delivered"], sums["datadog"]["dead"]) == (3, 1, 0)
+    assert await store.settle(["datadog", "other"], now=NOON + 1) == 0
+
+
+async def test_settling_brings_expired_claims_back(store):
+    await keep(store, an_event())
+    await claim(store)
+    await store.settle(["splunk"], now=NOON + LEASE - 1)
+    assert (await store.delivery("e1.splunk"))["state"] == "claimed"
+    await store.settle(["splunk"], now=NOON + LEASE)
+    assert (await store.delivery("e1.splunk"))["state"] == "pending"
+    assert await history(store) == [(1, "retry", LOST)]
+
+
+async def test_a_claimed_delivery_whose_sink_is_gone_cannot_come_back_to_life(store):
+    await keep(store, an_event())
+    (delivery,) = await claim(store)
+    assert await store.settle([], now=NOON) == 1
+    assert await record(store, tried(delivery, "pending")) == 0
+    assert (await conserved(store))["splunk"]["dead"] == 1
+
+
+# --- incidents that went quiet -------------------------------------------------------------------------------------------
+
+
+async def test_quiet_incidents_come_with_the_event_that_triggered_them_last(store):
+    def quietly(id, action, key, resolve_at):
+        event = an_event(id, action, key=key)
+        return store.accept(an_intake(event, webhook=a_webhook(id), decide=telling("splunk", resolve_at=resolve_at)))
+
+    await quietly("a1", "trigger", "a", NOON + 10)
+    await quietly("a2", "trigger", "a", NOON + 20)
+    await quietly("b1", "trigger", "b", NOON + 10)
+    await quietly("b2", "acknowledge", "b", None)
+    await quietly("c1", "trigger", "c", NOON + 5)
+    await quietly("c2", "resolve", "c", None)
+    await quietly("d1", "trigger", "d", None)
+    await quietly("f1", "trigger", "f", NOON + 15)
+    assert [(incident.id, event.id) for incident, event in await store.quiet(now=NOON + 15, limit=5)] == [("f1", "f1")]
+    found = await store.quiet(now=NOON + 20, limit=5)
+    assert [(incident.id, incident.triggers, event) for incident, event in found] == [
+        ("f1", 1, an_event("f1", key="f")),
+        ("a1", 2, an_event("a2", key="a")),
+    ]
+    assert len(await store.quiet(now=NOON + 20, limit=1)) == 1
