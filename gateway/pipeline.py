@@ -10,14 +10,14 @@ Everything before the transaction is pure: the same webhook, clock and configura
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from . import telemetry
 from .courier import bring, visit
 from .model import Delivery, Webhook
 from .reading import decider, greeting_before_proof, prove, understand, without_credentials
-from .stages.answer import Answer, accepted, fill
+from .stages.answer import Answer, Handshake, Reply, accepted, fill
 from .store import Intake, Result
 
 if TYPE_CHECKING:
@@ -64,16 +64,17 @@ class Pipeline:
         telemetry.webhook_taken(webhook, receipt, seconds=time.perf_counter() - began)
         return accepted(provider.reply, scope, receipt)
 
-    async def _greet(self, webhook, handshake, scope) -> Answer:
+    async def _greet(self, webhook: Webhook, handshake: Handshake, scope: Mapping[str, Any]) -> Answer:
         if handshake.visit is not None:
             await visit(self.client, handshake.visit, scope)
-        telemetry.hands_shaken(webhook)
+        telemetry.hands_shaken(webhook, visited=handshake.visit is not None)
         return fill(handshake.reply or Reply(), scope)
 
     async def deliver(self, sink: str, deliveries: Sequence[Delivery]) -> list[Result]:
         """Try once to bring claimed deliveries to their sink, and write down how it went."""
         results = await bring(self.config, self.client, sink, deliveries, self.clock)
-        await self.store.record(results, now=self.clock())
-        for result in results:
-            telemetry.delivery_tried(result)
+        now = self.clock()
+        await self.store.record(results, now=now)
+        for each in results:
+            telemetry.delivery_tried(each.delivery, each.attempt, state=each.state, verdict=each.verdict, due_in=each.due_at - now)
         return results

@@ -7,6 +7,7 @@ To add one: a class with `read` (raises ValueError with a sentence that says how
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, runtime_checkable
@@ -15,6 +16,16 @@ import re2
 from msgspec import Struct
 
 from .errors import SecretUnset
+
+
+SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
+
+
+def harmless(text: str) -> str:
+    """Text that may hold what an attacker wrote, with everything that steers a terminal made visible."""
+    return "".join(
+        letter if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf") else f"\\u{ord(letter):04x}" for letter in text
+    )
 
 
 @runtime_checkable
@@ -188,6 +199,13 @@ class Secrets:
         except SecretUnset:
             return False
         return True
+
+    def mask(self, text: str) -> str:
+        """The text with every secret given out so far replaced by ***."""
+        for value in self.revealed():
+            if len(value) >= SHORTEST_MASKED and value in text:
+                text = text.replace(value, "***")
+        return text
 
     def revealed(self) -> list[str]:
         """Every value given out so far, longest first: what must be masked in whatever is shown."""

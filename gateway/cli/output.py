@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 import msgspec
 
 from ..config.problems import Problem, show
+from ..values import harmless
 
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="`json` where a machine reads it."
@@ -50,10 +50,3 @@ def _count(number: int, thing: str) -> str:
 def print_json(data: Any) -> None:
     """Data for a machine."""
     click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2).decode())
-
-
-def harmless(text: str) -> str:
-    """Text that may hold what an attacker wrote, with everything that steers a terminal made visible."""
-    return "".join(
-        letter if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf") else f"\\u{ord(letter):04x}" for letter in text
-    )

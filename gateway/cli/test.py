@@ -9,7 +9,8 @@ import msgspec
 
 from ..config import Config, load
 from ..trials import Outcome, run_provider_tests, run_sink_tests
-from .output import CONFIG, FORMAT, harmless, print_json
+from ..values import harmless
+from .output import CONFIG, FORMAT, print_json
 
 
 @click.command()

@@ -15,7 +15,8 @@ from ..config import Config, load
 from ..errors import StageError
 from ..model import Event, Incident, Webhook
 from ..reading import Understood, decider, understand
-from .output import CONFIG, FORMAT, harmless, print_json
+from ..values import harmless
+from .output import CONFIG, FORMAT, print_json
 
 
 @click.command(name="try")

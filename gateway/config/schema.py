@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from ..expr import Body, Inbound, Outbound, Path
+from ..expr import Body, Inbound, Outbound, Path, Remembered
 from ..model import Action, Severity, Verdict
 from ..stages.answer import Handshake, Reply
 from ..stages.authorize import Auth
@@ -136,7 +136,7 @@ class Poll(Keys, frozen=True):
     cursor: Cursor | None = None
 
 
-class Provider(Reading, frozen=True):
+class Provider(Reading, frozen=True, kw_only=True):
     """
     One file in providers.d: who may send, and what their words mean.
 
@@ -168,7 +168,7 @@ class Provider(Reading, frozen=True):
     like: str = ""
     project: str = ""
     allow_from: list[Network] = []
-    methods: list[Method] = ["POST"]
+    methods: list[Method] = field(default_factory=lambda: ["POST"])
     body: Decoding = field(default_factory=Decoding)
     delivery_id: Inbound | None = None
     redact: list[Path] = []
@@ -199,7 +199,7 @@ class Step(Keys, frozen=True):
     request: RequestTemplate
     when: Outbound | None = None
     response: Answers = field(default_factory=Answers)
-    remember: dict[str, Any] = {}
+    remember: dict[str, Remembered] = {}
 
 
 class SampleResponse(Keys, frozen=True):

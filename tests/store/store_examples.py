@@ -12,6 +12,7 @@ from gateway.store import Decide, Intake, Result, Store
 NOON = 1_767_268_800.0  # 2026-01-01T12:00:00Z, epoch seconds
 NOON_TEXT = "2026-01-01T12:00:00Z"
 LEASE, LINE = 30.0, 900.0
+LOST = "the gateway stopped before the answer was written down"
 
 
 def a_webhook(id: str = "w1", *, provider: str = "prometheus", at: float = NOON) -> Webhook:
@@ -68,7 +69,7 @@ def _advance(living: Incident | None, event: Event, sinks: tuple[str, ...], reso
     if event.action == "trigger":
         return replace(living, triggers=living.triggers + 1, resolve_at=resolve_at)
     status = {"acknowledge": "acknowledged", "resolve": "resolved"}[event.action]
-    return replace(living, status=status, resolve_at=None)
+    return replace(living, status=status, resolve_at=resolve_at)
 
 
 def deciding(decision: Decision) -> Decide:
@@ -113,3 +114,12 @@ async def conserved(store: Store) -> dict[str, dict[str, int]]:
     for sink, counts in sums.items():
         assert counts["accepted"] == sum(counts.values()) - counts["accepted"], sink
     return sums
+
+
+def ids(deliveries: list[Delivery]) -> list[str]:
+    return [delivery.id for delivery in deliveries]
+
+
+async def history(store: Store, id: str = "e1.splunk") -> list[tuple[int, str, str]]:
+    """Every try on record: its number, verdict and error."""
+    return [(attempt["number"], attempt["verdict"], attempt["error"]) for attempt in (await store.delivery(id))["history"]]

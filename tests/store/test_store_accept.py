@@ -52,9 +52,7 @@ async def test_later_events_see_what_earlier_ones_of_the_webhook_changed(store):
 
 
 async def test_webhooks_that_share_a_commit_see_what_the_earlier_ones_changed(store):
-    receipts = await asyncio.gather(
-        *(store.accept(an_intake(an_event(f"e{n}"), webhook=a_webhook(f"w{n}"))) for n in range(50))
-    )
+    receipts = await asyncio.gather(*(store.accept(an_intake(an_event(f"e{n}"), webhook=a_webhook(f"w{n}"))) for n in range(50)))
     assert {receipt.events[0].incident_id for receipt in receipts} == {"e0"}
     assert (await store.incident("e0"))["triggers"] == 50
 
@@ -134,11 +132,13 @@ async def test_what_the_database_refuses_fails_alone_too(store):
 
 
 async def test_of_a_hundred_webhooks_with_one_delivery_id_one_is_accepted(store):
+    before = store.commits
     receipts = await asyncio.gather(
         *(store.accept(an_intake(an_event(f"e{n}"), webhook=a_webhook(f"w{n}"), delivery_id="d")) for n in range(100))
     )
     first = Receipt(webhook_id="w0", events=(told("e0", incident_id="e0", sinks=("splunk",)),))
     assert receipts == [first] + [replace(first, duplicate=True)] * 99
+    assert store.commits - before == 1
     assert len((await store.events({})).items) == 1
     assert await store.webhook("w1") is None
     assert await store.accept(an_intake(an_event("e100"), webhook=a_webhook("w100"), delivery_id="d")) == receipts[1]
@@ -162,7 +162,9 @@ async def test_a_refused_webhook_does_not_burn_its_delivery_id(store):
 async def test_an_event_that_is_kept_already_is_reported_as_it_stands(store):
     first = await store.accept(an_intake(an_event("e1"), decide=telling("splunk", "datadog")))
     again = an_intake(an_event("e1"), an_event("e2"), decide=telling("elastic"))
-    receipt = await store.accept(again)
+    before = store.commits
+    receipt, twin = await asyncio.gather(store.accept(again), store.accept(again))
+    assert (twin, store.commits - before) == (receipt, 1)
     assert receipt.events == (*first.events, told("e2", incident_id="e1", sinks=("elastic",)))
     assert (await store.incident("e1"))["triggers"] == 2
     assert len((await store.deliveries({})).items) == 3

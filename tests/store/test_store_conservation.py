@@ -38,7 +38,12 @@ class Deliveries(RuleBasedStateMachine):
     def run(self, call):
         return self.runner.run(call)
 
-    @rule(action=st.sampled_from(["trigger", "resolve", "notice"]), key=st.sampled_from("ab"), tell=st.sets(sinks), filtered=st.sets(sinks))
+    @rule(
+        action=st.sampled_from(["trigger", "resolve", "notice"]),
+        key=st.sampled_from("ab"),
+        tell=st.sets(sinks),
+        filtered=st.sets(sinks),
+    )
     def accept(self, action, key, tell, filtered):
         self.count += 1
         event = an_event(f"e{self.count}", action, key=key)

@@ -18,7 +18,7 @@ from .accept import accept
 from .deliveries import Ask, Wish, claim, next_due, record, release, settle, void_claims
 from .disk import RESERVE, Disk
 from .file import Connect, connect, hold, open_reader, open_writer, path_of, refusals, refuse_old
-from .prune import Ages, prune
+from .prune import Ages, find, prune
 from .reader import Reader
 from .statements import SQL
 from .writer import BOUND, Writer
@@ -75,7 +75,7 @@ class SqliteStore:
 
     async def prune(self, *, webhooks: float, events: float, dead: float, delivery_ids: float, limit: int) -> int:
         ages = Ages(webhooks=webhooks, events=events, dead=dead, delivery_ids=delivery_ids, limit=limit)
-        return await self._writer.do(prune, ages)
+        return await self._writer.do(prune, await self._reader.read(find, ages))
 
     async def events(self, filters: Mapping[str, str], *, cursor: str = "", limit: int = 50) -> Page:
         return await self._reader.read(pages.events, filters, cursor, limit)

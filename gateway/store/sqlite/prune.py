@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import apsw
-import msgspec
 from msgspec import Struct
 
 from .statements import SQL, Row, many, once, seqs
@@ -19,26 +20,35 @@ class Ages(Struct, frozen=True, kw_only=True):
     limit: int
 
 
-def prune(db: apsw.Connection, calls: list[Ages]) -> list[int]:
+class Found(Struct, frozen=True):
+    """What a look beside the writer found prunable, by `seq`; the writer looks at these again."""
+
+    ages: Ages
+    events: str
+    webhooks: str
+
+
+def find(db: apsw.Connection, ages: Ages) -> Found:
+    """The long look: it may pass many old rows that are not finished."""
+    events, webhooks = _prunable(db, "events", ages), _prunable(db, "webhooks", ages)
+    return Found(ages, seqs(seq for seq, *_ in events), seqs(seq for seq, *_ in webhooks))
+
+
+def prune(db: apsw.Connection, calls: list[Found]) -> list[int]:
     """How many rows each call forgot."""
-    return [_prune(db, msgspec.structs.asdict(ages)) for ages in calls]
+    return [_prune_dead(db, found.ages) + _prune_events(db, found) + _prune_rest(db, found) for found in calls]
 
 
-def _prune(db: apsw.Connection, ages: dict[str, float]) -> int:
-    dead = [seq for (seq,) in _delete(db, "prune dead deliveries", ages, "dead", "limit")]
+def _prune_dead(db: apsw.Connection, ages: Ages) -> int:
+    names = {"dead": ages.dead, "limit": ages.limit}
+    dead = once(db, SQL["prune dead deliveries"], names)
     _forget_attempts(db, dead)
-    return (
-        len(dead)
-        + len(_delete(db, "prune dead items", ages, "dead", "limit"))
-        + _prune_events(db, ages)
-        + len(_delete(db, "prune webhooks", ages, "webhooks", "limit"))
-        + len(_delete(db, "prune delivery ids", ages, "delivery_ids", "limit"))
-    )
+    return len(dead) + len(once(db, SQL["prune dead items"], names))
 
 
-def _prune_events(db: apsw.Connection, ages: dict[str, float]) -> int:
-    gone = _delete(db, "prunable events", ages, "events", "limit")
-    deliveries = [seq for (seq,) in many(db, SQL["prune deliveries"], [(id,) for _, id, _ in gone])]
+def _prune_events(db: apsw.Connection, found: Found) -> int:
+    gone = _prunable(db, "events", found.ages, seqs=found.events)
+    deliveries = many(db, SQL["prune deliveries"], [(id,) for _, id, _ in gone])
     _forget_attempts(db, deliveries)
     once(db, SQL["prune events"], {"seqs": seqs(seq for seq, _, _ in gone)})
     incidents = many(db, SQL["prune incidents"], [(id,) for id in sorted({id for *_, id in gone if id})])
@@ -46,9 +56,17 @@ def _prune_events(db: apsw.Connection, ages: dict[str, float]) -> int:
     return len(gone) + len(deliveries) + len(incidents)
 
 
-def _forget_attempts(db: apsw.Connection, deliveries: list[int]) -> None:
-    once(db, SQL["prune attempts"], {"seqs": seqs(deliveries)})
+def _prune_rest(db: apsw.Connection, found: Found) -> int:
+    gone = _prunable(db, "webhooks", found.ages, seqs=found.webhooks)
+    once(db, SQL["prune webhooks"], {"seqs": seqs(seq for (seq,) in gone)})
+    names = {"delivery_ids": found.ages.delivery_ids, "limit": found.ages.limit}
+    return len(gone) + len(once(db, SQL["prune delivery ids"], names))
 
 
-def _delete(db: apsw.Connection, query: str, ages: dict[str, float], *names: str) -> list[Row]:
-    return once(db, SQL[query], {name: ages[name] for name in names})
+def _prunable(db: apsw.Connection, what: str, ages: Ages, **among: str) -> list[Row]:
+    names: dict[str, Any] = {what: getattr(ages, what), "limit": ages.limit, **among}
+    return once(db, SQL[f"prunable {what}"].given(frozenset(among)), names)
+
+
+def _forget_attempts(db: apsw.Connection, deliveries: list[Row]) -> None:
+    once(db, SQL["prune attempts"], {"seqs": seqs(seq for (seq,) in deliveries)})

@@ -1,4 +1,5 @@
 -- Forgetting, oldest first and never more than :limit of a kind at a time. What is unfinished stays, and so do the tallies.
+-- The long looks (`prunable …`) are taken beside the writer, who then looks once more at what was found alone.
 
 -- name: prune dead deliveries
 delete from deliveries
@@ -16,6 +17,7 @@ from events
 left join incidents on incidents.id = events.incident_id
 where events.received_at < :events
   and coalesce(incidents.status, 'resolved') = 'resolved'
+  and events.seq in (select value from json_each(:seqs))      -- if seqs
   and not exists (
     select 1 from deliveries
     where deliveries.id >= events.id || '.' and deliveries.id < events.id || '/' and deliveries.event_id = events.id
@@ -51,23 +53,23 @@ returning id;
 with gone (id) as (values (?))
 delete from memory where incident_id in (select id from gone);
 
+-- name: prunable webhooks
+select webhooks.seq
+from webhooks
+where webhooks.received_at < :webhooks
+  and webhooks.seq in (select value from json_each(:seqs))    -- if seqs
+  and not exists (select 1 from dead_items where dead_items.webhook_id = webhooks.id and dead_items.state = 'dead')
+  and not exists (
+    select 1 from events
+    join deliveries
+      on deliveries.id >= events.id || '.' and deliveries.id < events.id || '/' and deliveries.event_id = events.id
+    where events.webhook_id = webhooks.id and deliveries.state not in ('delivered', 'cancelled')
+  )
+order by webhooks.received_at
+limit :limit;
+
 -- name: prune webhooks
-delete from webhooks
-where seq in (
-    select webhooks.seq
-    from webhooks
-    where webhooks.received_at < :webhooks
-      and not exists (select 1 from dead_items where dead_items.webhook_id = webhooks.id and dead_items.state = 'dead')
-      and not exists (
-        select 1 from events
-        join deliveries
-          on deliveries.id >= events.id || '.' and deliveries.id < events.id || '/' and deliveries.event_id = events.id
-        where events.webhook_id = webhooks.id and deliveries.state not in ('delivered', 'cancelled')
-      )
-    order by webhooks.received_at
-    limit :limit
-)
-returning seq;
+delete from webhooks where seq in (select value from json_each(:seqs));
 
 -- name: prune delivery ids
 delete from delivery_ids

@@ -1,0 +1,128 @@
+"""Documents: any YAML value with expressions at its leaves, or one expression for the whole. And text bodies."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import msgspec
+from jinja2 import nodes
+
+from .expressions import Answer, Expression, Inbound, Outbound, Replying
+from .templates import compile_template, parse
+
+Where = tuple[str | int, ...]
+Fill = Callable[[Mapping[str, Any]], Any]
+
+
+class Document:
+    """Any YAML value with expressions at its leaves, or one expression for the whole. A leaf that finds nothing is left out."""
+
+    leaf: ClassVar[type[Expression]]
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+        self._expressions: list[tuple[Where, Expression]] = []
+        self._fill = self._compile(data, ())
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        return cls(data)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {"description": f"Any value, with expressions at its leaves, or one expression for the whole. {cls.leaf.said()}"}
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        """The document, filled in; None where all of it finds nothing. Raises ExpressionError."""
+        return self._fill(scope)
+
+    @property
+    def text(self) -> str:
+        """The one expression, or the document as JSON."""
+        return self.data if isinstance(self.data, str) else msgspec.json.encode(self.data).decode()
+
+    def expressions(self) -> Iterator[tuple[Where, Expression]]:
+        """Every expression inside, with its path."""
+        return iter(self._expressions)
+
+    def _compile(self, data: Any, where: Where) -> Fill:
+        match data:
+            case str():
+                expression = self.leaf.read(data)
+                self._expressions.append((where, expression))
+                return expression
+            case dict():
+                return _mapping({key: self._compile(value, (*where, key)) for key, value in data.items()})
+            case list():
+                return _list([self._compile(value, (*where, index)) for index, value in enumerate(data)])
+        return lambda scope: data
+
+
+def _mapping(parts: dict[str, Fill]) -> Fill:
+    return lambda scope: {key: value for key, fill in parts.items() if (value := fill(scope)) is not None}
+
+
+def _list(parts: list[Fill]) -> Fill:
+    return lambda scope: [value for fill in parts if (value := fill(scope)) is not None]
+
+
+class InboundDocument(Document):
+    """A document over one item of a received webhook."""
+
+    leaf = Inbound
+
+
+class ReplyDocument(Document):
+    """A document that answers a sender."""
+
+    leaf = Replying
+
+
+class OutboundDocument(Document):
+    """A document over one event on its way to a sink."""
+
+    leaf = Outbound
+
+
+class AnswerDocument(Document):
+    """A document over a sink's answer."""
+
+    leaf = Answer
+
+
+class Body(Outbound):
+    """A text body: a Jinja2 template over one event. `escaping("json")` keeps it valid JSON whatever the event holds."""
+
+    def escaping(self, how: str) -> Body:
+        """A copy that escapes what it prints: as JSON inside quotes, as a JSON value outside of them."""
+        if how != "json":
+            raise ValueError(f"there is no escaping {how!r}")
+        other = copy.copy(self)
+        other._evaluate = compile_template(_escape_json(copy.deepcopy(parse(self.text))))
+        return other
+
+
+def _escape_json(tree: nodes.Template) -> nodes.Template:
+    inside = False
+    for output in tree.find_all(nodes.Output):
+        for index, node in enumerate(output.nodes):
+            if isinstance(node, nodes.TemplateData):
+                inside = _inside_quotes(node.data, inside)
+            else:
+                name = "json_text" if inside else "json"
+                output.nodes[index] = nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+    return tree
+
+
+def _inside_quotes(text: str, inside: bool) -> bool:
+    escaped = False
+    for letter in text:
+        if escaped:
+            escaped = False
+        elif letter == "\\":
+            escaped = True
+        elif letter == '"':
+            inside = not inside
+    return inside

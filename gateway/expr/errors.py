@@ -1,0 +1,9 @@
+"""What goes wrong while an expression is evaluated."""
+
+from __future__ import annotations
+
+from ..errors import GatewayError
+
+
+class ExpressionError(GatewayError):
+    """An expression has no value: it prints what is missing, or a function refuses what it is given. The message is for people."""

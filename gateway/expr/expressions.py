@@ -1,0 +1,141 @@
+"""
+One string of a YAML file, read by how it begins:
+
+    $.labels.severity            a JSONPath (RFC 9535); the value keeps its type
+    {{ item.labels.severity }}   one Jinja2 expression; the value keeps its type
+    on {{ item.host }}           a Jinja2 template; the result is text
+    production                   itself
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Self
+
+from .errors import ExpressionError
+from .paths import compile_path, normalized, singular
+from .templates import compile_expression, compile_template, free_names, lone_expression, parse
+
+
+class Expression:
+    """A compiled expression. Subclasses say what `$` is and which names are in scope."""
+
+    root: ClassVar[str]
+    scope: ClassVar[frozenset[str]]
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.names: frozenset[str] = frozenset()
+        self._evaluate = self._compile(text)
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        if not isinstance(data, str):
+            raise ValueError(f"an expression is text, and {data!r} is not; put it in quotes")  # noqa: TRY004 - what `read` raises
+        return cls(data)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {"type": "string", "description": f"$ a JSONPath, {{{{ … }}}} an expression, else itself. {cls.said()}"}
+
+    @classmethod
+    def said(cls) -> str:
+        """Its names, in a sentence."""
+        return f"`$` is {cls.root}; names: {', '.join(sorted(cls.scope))}."
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        """The value, or None where it finds nothing. Raises ExpressionError, which says what and in which expression."""
+        try:
+            return self._evaluate(scope)
+        except ExpressionError as error:
+            raise ExpressionError(f"{_short(self.text)}: {error}") from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.text!r})"
+
+    def _compile(self, text: str) -> Callable[[Mapping[str, Any]], Any]:
+        if text.startswith("$"):
+            self.names = frozenset({self.root})
+            return self._path(text)
+        if "{{" not in text and "{%" not in text:
+            return lambda scope: text
+        self.names = free_names(text)
+        return compile_expression(text) if lone_expression(text) is not None else compile_template(parse(text))
+
+    def _path(self, text: str) -> Callable[[Mapping[str, Any]], Any]:
+        root, step, quick = self.root, compile_path(text), singular(text)
+        if quick is not None:
+            return lambda scope: _found(quick(scope.get(root)))
+        return lambda scope: _found(next((value for _, value in step(scope.get(root), [])), None))
+
+
+def _found(value: Any) -> Any:
+    return None if value == "" else value
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+class Inbound(Expression):
+    """An expression over one item of a received webhook."""
+
+    root = "item"
+    scope = frozenset({"item", "payload", "envelope", "headers", "query", "method", "path"})
+
+
+class Replying(Expression):
+    """An expression that answers a sender."""
+
+    root = "payload"
+    scope = frozenset({"payload", "headers", "query", "method", "receipt"})
+
+
+class Outbound(Expression):
+    """An expression over one event on its way to a sink."""
+
+    root = "event"
+    scope = frozenset({"event", "incident", "vars", "secrets", "memory", "items", "by"})
+
+
+class Answer(Expression):
+    """An expression over a sink's answer."""
+
+    root = "response"
+    scope = frozenset({"response", "item"})
+
+
+class Remembered(Expression):
+    """An expression over the JSON of a sink's answer, whose value is kept."""
+
+    root = "answer"
+    scope = frozenset({"answer", "response"})
+
+
+class Path:
+    """A JSONPath that finds all: a list."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._step = compile_path(text)
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        if not isinstance(data, str) or not data.startswith("$"):
+            raise ValueError(f"{data!r} is no JSONPath; it begins with $")
+        return cls(data)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^\$", "description": "A JSONPath (RFC 9535)."}
+
+    def __call__(self, document: Any) -> list[Any]:
+        """Every value it finds, in order. Raises ExpressionError where a descent visits too many."""
+        return [value for _, value in self._step(document, [])]
+
+    def located(self, document: Any) -> list[tuple[str, Any]]:
+        """Every value with its normalized path."""
+        return [(normalized(path), value) for path, value in self._step(document, [])]
+
+    def __repr__(self) -> str:
+        return f"Path({self.text!r})"

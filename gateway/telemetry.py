@@ -1,0 +1,221 @@
+"""
+What we tell operators: one function per fact, each one log line and its metrics. To add a fact, write a function here.
+
+Labels are names from the configuration and bounded words, never ids, addresses or anything a sender wrote.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TextIO
+
+import msgspec
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from . import __version__
+from .model import Attempt, Delivery, Incident, Receipt, Webhook
+from .values import harmless
+
+disable_created_metrics()
+REGISTRY = CollectorRegistry()
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+_WEBHOOKS = Counter("gateway_webhooks", "Webhooks by what became of them.", ["provider", "outcome"], registry=REGISTRY)
+_EVENTS = Counter("gateway_events", "Events by action and outcome.", ["provider", "action", "outcome"], registry=REGISTRY)
+_REFUSED = Counter("gateway_refused", "Webhooks refused, by stage and reason.", ["provider", "stage", "reason"], registry=REGISTRY)
+_INGEST = Histogram("gateway_webhook_seconds", "Time from the body to the commit.", ["provider"], buckets=_SECONDS, registry=REGISTRY)
+_ATTEMPTS = Counter("gateway_attempts", "Tries of deliveries.", ["sink", "verdict", "code"], registry=REGISTRY)
+_ATTEMPT = Histogram("gateway_attempt_seconds", "Time one try took.", ["sink"], buckets=_SECONDS, registry=REGISTRY)
+_DELIVERIES = Gauge("gateway_deliveries", "Deliveries by state; accepted is their sum.", ["sink", "state"], registry=REGISTRY)
+_PAUSED = Gauge("gateway_sink_paused", "1 while a sink is left alone.", ["sink"], registry=REGISTRY)
+_STUMBLES = Counter("gateway_worker_stumbles", "Errors of the store that the worker met.", ["sink"], registry=REGISTRY)
+_LOADED = Gauge("gateway_config_loaded_timestamp_seconds", "When the configuration was loaded.", registry=REGISTRY)
+_BUILD = Gauge("gateway_build_info", "The version.", ["version"], registry=REGISTRY)
+_BUILD.labels(__version__).set(1)
+
+_secrets: Callable[[], Sequence[str]] = lambda: ()
+SHORTEST_MASKED = 4
+
+
+def set_up(*, dev: bool, secrets: Callable[[], Sequence[str]], stream: TextIO | None = None) -> None:
+    """Log JSON lines to standard error; in dev mode on a terminal, lines for people. `secrets` gives what must be masked."""
+    global _secrets  # noqa: PLW0603 - logging is the one thing a process has once
+    _secrets = secrets
+    out = stream or sys.stderr
+    human = dev and out.isatty()
+    structlog.configure(
+        processors=[
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.add_log_level,
+            _mask,
+            structlog.dev.ConsoleRenderer(colors=True) if human else _as_json,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _mask(logger: Any, method: str, event: Any) -> Any:
+    secrets = [secret for secret in _secrets() if len(secret) >= SHORTEST_MASKED]
+    return {key: _masked(value, secrets) for key, value in event.items()}
+
+
+def _masked(value: Any, secrets: Sequence[str]) -> Any:
+    if isinstance(value, str):
+        for secret in secrets:
+            value = value.replace(secret, "***")
+        return harmless(value)
+    if isinstance(value, list | tuple):
+        return [_masked(each, secrets) for each in value]
+    return value
+
+
+def _as_json(logger: Any, method: str, event: Mapping[str, Any]) -> str:
+    first = {key: event[key] for key in ("ts", "level", "event") if key in event}
+    return msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+
+
+def _log() -> Any:
+    return structlog.get_logger()
+
+
+def webhook_taken(webhook: Webhook, receipt: Receipt, *, seconds: float) -> None:
+    """A webhook was accepted and is on disk."""
+    outcome = "duplicate" if receipt.duplicate else "dead" if receipt.dead and not receipt.events else "accepted"
+    _WEBHOOKS.labels(webhook.provider, outcome).inc()
+    _INGEST.labels(webhook.provider).observe(seconds)
+    for told in receipt.events if not receipt.duplicate else ():
+        _EVENTS.labels(webhook.provider, told.action, told.outcome).inc()
+    _log().info(
+        "webhook.taken",
+        provider=webhook.provider,
+        webhook_id=webhook.id,
+        outcome=outcome,
+        events=len(receipt.events),
+        actions=[told.action for told in receipt.events],
+        incidents=[told.incident_id for told in receipt.events if told.incident_id],
+        ignored=receipt.ignored,
+        filtered=receipt.filtered,
+        dead=[f"{item.index}: {item.message}" for item in receipt.dead],
+        bytes=len(webhook.body),
+        seconds=round(seconds, 6),
+    )
+
+
+def webhook_refused(provider: str, *, stage: str, reason: str, message: str, status: int, client: str) -> None:
+    """A webhook was refused; nothing of it was kept. `provider` is "" where there is none of that name."""
+    _REFUSED.labels(provider, stage, reason).inc()
+    _log().warning("webhook.refused", provider=provider, stage=stage, reason=reason, message=message, status=status, client=client)
+
+
+def hands_shaken(webhook: Webhook, *, visited: bool) -> None:
+    """A message that only sets the door up was answered."""
+    _WEBHOOKS.labels(webhook.provider, "handshake").inc()
+    _log().info("webhook.handshake", provider=webhook.provider, webhook_id=webhook.id, visited=visited)
+
+
+def delivery_tried(delivery: Delivery, attempt: Attempt | None, *, state: str, verdict: str, due_in: float) -> None:
+    """One try of a delivery ended, or it was cancelled untried."""
+    if attempt is not None:
+        code = f"{attempt.status // 100}xx" if attempt.status else "none"
+        _ATTEMPTS.labels(delivery.sink, attempt.verdict, code).inc()
+        _ATTEMPT.labels(delivery.sink).observe(attempt.seconds)
+    level = "info" if state in ("delivered", "cancelled") else "error" if state == "dead" else "warning"
+    getattr(_log(), level)(
+        "delivery.tried",
+        sink=delivery.sink,
+        delivery_id=delivery.id,
+        incident_id=delivery.incident.id if delivery.incident else "",
+        action=delivery.event.action,
+        number=attempt.number if attempt else 0,
+        state=state,
+        verdict=verdict,
+        status=attempt.status if attempt else None,
+        seconds=round(attempt.seconds, 6) if attempt else 0,
+        batch=attempt.batch if attempt else 0,
+        retry_in=round(due_in, 3) if state == "pending" else None,
+    )
+
+
+def sink_paused(sink: str, reason: str) -> None:
+    """A sink is left alone for a while."""
+    _PAUSED.labels(sink).set(1)
+    _log().error("sink.paused", sink=sink, reason=reason)
+
+
+def sink_resumed(sink: str) -> None:
+    """A sink takes deliveries again."""
+    _PAUSED.labels(sink).set(0)
+    _log().info("sink.resumed", sink=sink)
+
+
+def sink_off(sink: str, reason: str, *, shipped: bool) -> None:
+    """A sink is off, because a variable or secret of its file has no value. A shipped one is off without a fuss."""
+    (_log().debug if shipped else _log().warning)("sink.off", sink=sink, reason=reason, shipped=shipped)
+
+
+def provider_open(provider: str, unset: Sequence[str]) -> None:
+    """Dev mode: a provider takes unsigned webhooks, because its secret is not set."""
+    _log().warning("provider.open", provider=provider, unset=unset, message="DEV MODE: this door is open")
+
+
+def provider_closed(provider: str, unset: Sequence[str]) -> None:
+    """A provider answers 503, because its secret is not set."""
+    _log().warning("provider.closed", provider=provider, unset=unset, message="it answers 503 until the secret is set")
+
+
+def incident_went_quiet(incident: Incident) -> None:
+    """An incident resolved by itself: it had not triggered for as long as its provider file says."""
+    _log().info("incident.quiet", provider=incident.provider, incident_id=incident.id, dedup_key=incident.dedup_key)
+
+
+def deliveries_orphaned(count: int) -> None:
+    """Deliveries died because their sink's file is gone."""
+    _log().error("deliveries.orphaned", count=count, message="their sink's file is gone; they are dead letters")
+
+
+def pruned(rows: int) -> None:
+    """Rows older than the settings' `retention` were forgotten."""
+    _log().info("store.pruned", rows=rows)
+
+
+def worker_stumbled(sink: str, message: str) -> None:
+    """The store refused the worker; it goes on in a moment."""
+    _STUMBLES.labels(sink).inc()
+    _log().error("worker.stumbled", sink=sink, message=message)
+
+
+def failed_unexpectedly(where: str, error: BaseException) -> None:
+    """A fault of ours. The message is the error's type and place, not its text, which may hold a payload."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+    _log().error("gateway.fault", where=where, error=type(error).__name__, place=place)
+
+
+def started(host: str, port: int, *, providers: Iterable[str], sinks: Iterable[str]) -> None:
+    """The gateway listens."""
+    _LOADED.set_to_current_time()
+    _log().info("gateway.started", version=__version__, host=host, port=port, providers=sorted(providers), sinks=sorted(sinks))
+
+
+def stopping(signal: str) -> None:
+    """The gateway was told to stop; it ends what is under way."""
+    _log().info("gateway.stopping", signal=signal)
+
+
+def stopped() -> None:
+    """The gateway has stopped."""
+    _log().info("gateway.stopped")
+
+
+def metrics(conservation: Mapping[str, Mapping[str, int]]) -> tuple[bytes, str]:
+    """Everything measured, as Prometheus reads it, and its content type. `conservation`: counts by sink and state."""
+    for sink, counts in conservation.items():
+        for state, count in counts.items():
+            _DELIVERIES.labels(sink, state).set(count)
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST
