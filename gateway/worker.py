@@ -33,6 +33,8 @@ class Worker:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.lanes = {name: Lane(pipeline, name, sink) for name, sink in pipeline.config.sinks.items()}
+        self.running = False
+        self._stopped = anyio.Event()
         pipeline.wake = self.wake
 
     def wake(self, sinks: Iterable[str]) -> None:
@@ -43,12 +45,18 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped."""
-        async with anyio.create_task_group() as tasks:
-            for lane in self.lanes.values():
-                tasks.start_soon(lane.run)
+        self.running = True
+        try:
+            async with anyio.create_task_group() as tasks:
+                for lane in self.lanes.values():
+                    tasks.start_soon(lane.run)
+                await self._stopped.wait()
+        finally:
+            self.running = False
 
     async def stop(self, within: float) -> None:
         """Claim nothing more, and give what is under way so many seconds to end."""
+        self._stopped.set()
         for lane in self.lanes.values():
             lane.stopping = True
             lane.woken.set()

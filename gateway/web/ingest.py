@@ -1,0 +1,197 @@
+"""
+The hot door: POST /webhooks/{provider}, one ASGI mount and a dict look-up. Everything a sender can do wrong is refused here or in
+the pipeline, in bounded time and memory, with one shape of answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qsl
+
+import anyio
+import uuid_utils
+
+from .. import telemetry
+from ..errors import SecretUnset, StageError, StoreError, Undelivered, Unverified
+from ..model import Webhook
+from ..pace import Bucket
+from ..stages.answer import Answer
+from .errors import Refusal
+
+if TYPE_CHECKING:
+    from ..config.schema import Provider
+    from ..pipeline import Pipeline
+
+Scope = Any
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+
+MOST_HEADERS = 100
+LARGEST_HEADER = 16 * 1024  # bytes
+LARGEST_HEADERS = 32 * 1024  # bytes, all together
+BODY_DEADLINE = 10.0  # seconds
+BODY_BUDGET = 64 * 1024 * 1024  # bytes of bodies being read or worked on, over all requests
+BUSY = {"retry-after": "5"}
+
+
+class Door:
+    """Takes webhooks in. `draining` says whether the gateway is going down."""
+
+    def __init__(self, pipeline: Pipeline, draining: Callable[[], bool]) -> None:
+        self._pipeline, self._draining = pipeline, draining
+        self._in_flight = 0  # bytes
+        self._buckets: dict[str, Bucket] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        name, _, rest = scope["path"].removeprefix("/webhooks").strip("/").partition("/")
+        try:
+            answer = await self._take(name, rest, scope, receive)
+        except Refusal as refusal:
+            known = name if name in self._pipeline.config.providers else ""
+            telemetry.webhook_refused(
+                known,
+                stage=refusal.stage,
+                reason=refusal.reason,
+                message=refusal.detail,
+                status=refusal.status,
+                client=_client(scope),
+            )
+            answer = Answer(refusal.status, {"content-type": "application/json"} | refusal.headers, refusal.body())
+        await _send(send, answer)
+
+    async def _take(self, name: str, rest: str, scope: Scope, receive: Receive) -> Answer:
+        provider = self._pipeline.config.providers.get(name)
+        if provider is None:
+            raise Refusal(404, "receive", "provider", f"there is no provider {name[:60]!r} here" if name else "name a provider: /webhooks/NAME")
+        if scope["method"] not in provider.methods:
+            allow = ", ".join(provider.methods)
+            raise Refusal(405, "receive", "method", f"{name} takes {allow} here", headers={"allow": allow})
+        if self._draining():
+            raise Refusal(503, "receive", "draining", "the gateway is going down; send it again", headers=BUSY)
+        self._keep_rate(name, provider)
+        headers, repeated = _headers(scope)
+        body = b""
+        try:
+            body = await self._read(headers, provider.body.limit, receive)
+            return await self._ingest(name, _webhook(name, rest, scope, headers, repeated, body))
+        finally:
+            self._in_flight -= len(body)
+
+    def _keep_rate(self, name: str, provider: Provider) -> None:
+        if provider.rate_limit is None:
+            return
+        wait = self._buckets.setdefault(name, Bucket(provider.rate_limit)).wait(time.monotonic())
+        if wait:
+            raise Refusal(429, "receive", "rate", f"{name} sends faster than allowed", headers={"retry-after": str(int(wait) + 1)})
+
+    async def _read(self, headers: Mapping[str, str], limit: int, receive: Receive) -> bytes:
+        """The body, and count it as in flight. A chunk is looked at before it is kept."""
+        announced = headers.get("content-length", "0")
+        if announced.isdigit() and int(announced) > limit:
+            raise _too_large(limit)
+        chunks: list[bytes] = []
+        size, kept = 0, False
+        try:
+            with anyio.fail_after(BODY_DEADLINE):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise Refusal(400, "receive", "disconnected", "the body broke off")
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > limit:
+                        raise _too_large(limit)
+                    if self._in_flight + len(chunk) > BODY_BUDGET:
+                        raise Refusal(503, "receive", "busy", "too much is coming in at once; send it again", headers=BUSY)
+                    self._in_flight += len(chunk)
+                    chunks.append(chunk)
+                    if not message.get("more_body"):
+                        kept = True
+                        return b"".join(chunks)
+        except TimeoutError:
+            raise Refusal(408, "receive", "slow", f"the body took longer than {BODY_DEADLINE:g} s") from None
+        finally:
+            if not kept:
+                self._in_flight -= sum(map(len, chunks))
+
+    async def _ingest(self, name: str, webhook: Webhook) -> Answer:
+        try:
+            return await self._pipeline.ingest(webhook)
+        except Unverified as error:
+            message = f"this webhook does not prove that it comes from {name}"
+            raise Refusal(401, "verify", error.reason, message, detail=str(error)) from None
+        except StageError as error:
+            _refuse_stage(error)
+        except SecretUnset as error:
+            message = f"the provider {name} is not set up yet: its secret is missing"
+            raise Refusal(503, "verify", "secret_unset", message, headers=BUSY, detail=str(error)) from None
+        except StoreError as error:
+            message = "this cannot be stored right now; send it again"
+            raise Refusal(503, "store", "store", message, headers=BUSY, detail=str(error)) from None
+        except Exception as error:  # a fault of ours must not look like the sender's, nor show a payload
+            telemetry.failed_unexpectedly(f"ingest {name}", error)
+            raise Refusal(500, "receive", "fault", "the gateway failed; nothing was stored, send it again") from None
+
+
+def _refuse_stage(error: StageError) -> NoReturn:
+    if isinstance(error, Undelivered):
+        raise Refusal(503, "handshake", error.reason, "the confirmation page cannot be visited now", headers=BUSY, detail=str(error)) from None
+    raise Refusal(error.http_status, error.stage, error.reason, str(error)) from None
+
+
+def _too_large(limit: int) -> Refusal:
+    return Refusal(413, "receive", "too_large", f"the body has more than {limit} bytes")
+
+
+def _headers(scope: Scope) -> tuple[dict[str, str], frozenset[str]]:
+    pairs: list[tuple[bytes, bytes]] = scope["headers"]
+    sizes = [len(name) + len(value) for name, value in pairs]
+    if len(pairs) > MOST_HEADERS or sum(sizes) > LARGEST_HEADERS or max(sizes, default=0) > LARGEST_HEADER:
+        raise Refusal(431, "receive", "headers", "the headers are too many or too large")
+    headers: dict[str, str] = {}
+    repeated: set[str] = set()
+    for raw_name, raw_value in pairs:
+        name = raw_name.decode("latin-1").lower()
+        if name in headers:
+            repeated.add(name)
+        else:
+            headers[name] = raw_value.decode("latin-1")
+    return headers, frozenset(repeated)
+
+
+def _webhook(name: str, rest: str, scope: Scope, headers: dict[str, str], repeated: frozenset[str], body: bytes) -> Webhook:
+    raw_query = scope["query_string"].decode("latin-1")
+    try:
+        pairs = parse_qsl(raw_query, keep_blank_values=True, max_num_fields=MOST_HEADERS)
+    except ValueError:
+        raise Refusal(400, "receive", "query", f"the query has more than {MOST_HEADERS} parameters") from None
+    path = scope.get("called_path") or scope["path"]
+    return Webhook(
+        id=str(uuid_utils.uuid7()),
+        provider=name,
+        received_at=datetime.now(UTC),
+        body=body,
+        method=scope["method"],
+        url=f"{scope['scheme']}://{headers.get('host', '')}{path}" + (f"?{raw_query}" if raw_query else ""),
+        headers=headers,
+        query=dict(reversed(pairs)),  # of a parameter that comes twice, the first counts
+        repeated=repeated,
+        client=_client(scope),
+        rest=rest,
+    )
+
+
+def _client(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+async def _send(send: Send, answer: Answer) -> None:
+    headers = {"x-content-type-options": "nosniff"} | answer.headers | {"content-length": str(len(answer.body))}
+    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": answer.status, "headers": raw})
+    await send({"type": "http.response.body", "body": answer.body})
