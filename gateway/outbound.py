@@ -28,7 +28,15 @@ USER_AGENT = f"webhook-gateway/{__version__}"
 # Link-local and metadata addresses are never a sink. Private ones are: that is where sinks live.
 NEVER = tuple(
     ipaddress.ip_network(text)
-    for text in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "192.0.0.192/32", "0.0.0.0/8", "::/128")
+    for text in (
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fd00:ec2::254/128",
+        "100.100.100.200/32",
+        "192.0.0.192/32",
+        "0.0.0.0/8",
+        "::/128",
+    )
 )
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -69,7 +77,9 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
     def __init__(self) -> None:
         self._backend = httpcore2.AnyIOBackend()
 
-    async def connect_tcp(self, host: str, port: int, timeout: float | None = None, **options: Any) -> Any:
+    async def connect_tcp(  # type: ignore[override]  # the options go through as they are
+        self, host: str, port: int, timeout: float | None = None, **options: Any
+    ) -> Any:
         try:
             found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except OSError as error:
@@ -85,7 +95,9 @@ class _GuardedBackend(httpcore2.AsyncNetworkBackend):
                 failure = error
         raise failure or httpcore2.ConnectError(f"the name {host!r} has no address")
 
-    async def connect_unix_socket(self, path: str, timeout: float | None = None, **options: Any) -> Any:
+    async def connect_unix_socket(  # type: ignore[override]  # refused, whatever the options
+        self, path: str, timeout: float | None = None, **options: Any
+    ) -> Any:
         raise httpcore2.ConnectError("nothing is sent to a unix socket")
 
     async def sleep(self, seconds: float) -> None:
@@ -101,7 +113,7 @@ class Client:
 
     async def send(self, request: Request, *, timeout: float, tls: Tls | None = None) -> Response:
         """
-        The answer, within `timeout` seconds in all. Raises Undelivered; its text names no part of the URL, which may hold secrets.
+        The answer, within `timeout` seconds in all. Raises Undelivered; its text names no part of the URL: it may be secret.
         """
         try:
             with anyio.fail_after(timeout):
@@ -111,7 +123,9 @@ class Client:
         except httpx2.TimeoutException:
             raise Undelivered(f"no answer within {timeout:g} s", reason="timeout") from None
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL) as error:
-            raise Undelivered(f"this request cannot be sent: {type(error).__name__}", reason="unsendable", retryable=False) from None
+            raise Undelivered(
+                f"this request cannot be sent: {type(error).__name__}", reason="unsendable", retryable=False
+            ) from None
         except httpx2.TransportError as error:
             raise Undelivered(_explained(error), reason="connect") from None
 
@@ -151,7 +165,9 @@ def _transport(tls: Tls | None) -> httpx2.AsyncHTTPTransport:
     context: ssl.SSLContext | bool = True
     if tls is not None:
         context = ssl.create_default_context(cafile=tls.ca_file) if tls.verify else ssl._create_unverified_context()  # noqa: S323, SLF001 - the file says so, and the log is loud
-    transport = httpx2.AsyncHTTPTransport(verify=context, trust_env=False, limits=httpx2.Limits(max_connections=256, max_keepalive_connections=64))
+    transport = httpx2.AsyncHTTPTransport(
+        verify=context, trust_env=False, limits=httpx2.Limits(max_connections=256, max_keepalive_connections=64)
+    )
     cast("Any", transport)._pool._network_backend = _GuardedBackend()  # noqa: SLF001 - there is no public place for it; a test holds it
     return transport
 

@@ -41,6 +41,7 @@ class Pipeline:
         """
         config, provider, began = self.config, self.config.providers[webhook.provider], time.perf_counter()
 
+        scope: Mapping[str, Any]
         handshake, scope = greeting_before_proof(provider, webhook)
         if handshake is None:
             prove(config, webhook, self.clock())
@@ -76,5 +77,7 @@ class Pipeline:
         now = self.clock()
         await self.store.record(results, now=now)
         for each in results:
-            telemetry.delivery_tried(each.delivery, each.attempt, state=each.state, verdict=each.verdict, due_in=each.due_at - now)
+            telemetry.delivery_tried(
+                each.delivery, each.attempt, state=each.state, verdict=each.verdict, due_in=each.due_at - now
+            )
         return results

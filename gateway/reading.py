@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Understood(Struct, frozen=True, kw_only=True):
-    """What a webhook means. With a `handshake` it tells of nothing; `filtered` counts events that the provider's `match` drops."""
+    """What a webhook means. With a `handshake` it tells of nothing; `filtered` counts what the provider's `match` drops."""
 
     scope: Mapping[str, Any]
     events: Sequence[Event] = ()
@@ -96,7 +96,9 @@ def decider(config: Config, provider: Provider) -> Decide:
 
     def decide(incident: Incident | None, event: Event) -> Decision:
         decision = advance(incident, event, config.sinks_for(event), provider.lifecycle)
-        unwanted = tuple(name for name in decision.tell if name in config.sinks and not config.sinks[name].match.wants(event.action))
+        unwanted = tuple(
+            name for name in decision.tell if name in config.sinks and not config.sinks[name].match.wants(event.action)
+        )
         if not unwanted:
             return decision
         tell = tuple(name for name in decision.tell if name not in unwanted)

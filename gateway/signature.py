@@ -53,13 +53,15 @@ _NAMES: dict[str, Part] = {
 
 
 class ByteTemplate:
-    """Bytes from literals and `{{ body }}`, `{{ timestamp }}`, `{{ url }}`, `{{ secret }}`, `{{ headers['…'] }}`, `{{ form | sorted_pairs }}`."""
+    """Bytes from literals and `{{ body }}`, `timestamp`, `url`, `secret`, `headers['…']`, `form | sorted_pairs`."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.headers: list[str] = []
         pieces = _PLACE.split(text)
-        self._parts = [self._name(piece) if index % 2 else _literal(piece) for index, piece in enumerate(pieces) if index % 2 or piece]
+        self._parts = [
+            self._name(piece) if index % 2 else _literal(piece) for index, piece in enumerate(pieces) if index % 2 or piece
+        ]
 
     def _name(self, name: str) -> Part:
         if name in _NAMES:
@@ -206,13 +208,14 @@ class Signature(Keys, frozen=True):
     def _fresh(self, signed: Signed, now: float) -> str:
         assert self.timestamp is not None
         found = self.timestamp.find(_header(signed, self.timestamp.header))
-        if len(found) != 1 or not re.fullmatch(r"[0-9]{1,12}", found[0], re.A):
+        if len(found) != 1 or not re.fullmatch(r"[0-9]{1,12}", found[0], re.ASCII):
             raise Unverified(f"{self.timestamp.header} has no timestamp in whole seconds", reason="timestamp")
         difference = now - int(found[0])
         if abs(difference) > self.timestamp.tolerance:
             where = "old" if difference > 0 else "in the future"
             raise Unverified(
-                f"{self.timestamp.header} is {abs(difference):.0f} s {where}; {self.timestamp.tolerance:g} s are tolerated", reason="stale"
+                f"{self.timestamp.header} is {abs(difference):.0f} s {where}; {self.timestamp.tolerance:g} s are tolerated",
+                reason="stale",
             )
         return found[0]
 

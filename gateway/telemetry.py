@@ -19,14 +19,18 @@ from . import __version__
 from .model import Attempt, Delivery, Incident, Receipt, Webhook
 from .values import harmless
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 REGISTRY = CollectorRegistry()
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 _WEBHOOKS = Counter("gateway_webhooks", "Webhooks by what became of them.", ["provider", "outcome"], registry=REGISTRY)
 _EVENTS = Counter("gateway_events", "Events by action and outcome.", ["provider", "action", "outcome"], registry=REGISTRY)
-_REFUSED = Counter("gateway_refused", "Webhooks refused, by stage and reason.", ["provider", "stage", "reason"], registry=REGISTRY)
-_INGEST = Histogram("gateway_webhook_seconds", "Time from the body to the commit.", ["provider"], buckets=_SECONDS, registry=REGISTRY)
+_REFUSED = Counter(
+    "gateway_refused", "Webhooks refused, by stage and reason.", ["provider", "stage", "reason"], registry=REGISTRY
+)
+_INGEST = Histogram(
+    "gateway_webhook_seconds", "Time from the body to the commit.", ["provider"], buckets=_SECONDS, registry=REGISTRY
+)
 _ATTEMPTS = Counter("gateway_attempts", "Tries of deliveries.", ["sink", "verdict", "code"], registry=REGISTRY)
 _ATTEMPT = Histogram("gateway_attempt_seconds", "Time one try took.", ["sink"], buckets=_SECONDS, registry=REGISTRY)
 _DELIVERIES = Gauge("gateway_deliveries", "Deliveries by state; accepted is their sum.", ["sink", "state"], registry=REGISTRY)
@@ -36,7 +40,7 @@ _LOADED = Gauge("gateway_config_loaded_timestamp_seconds", "When the configurati
 _BUILD = Gauge("gateway_build_info", "The version.", ["version"], registry=REGISTRY)
 _BUILD.labels(__version__).set(1)
 
-_secrets: Callable[[], Sequence[str]] = lambda: ()
+_secrets: Callable[[], Sequence[str]] = tuple
 SHORTEST_MASKED = 4
 
 
@@ -108,7 +112,9 @@ def webhook_taken(webhook: Webhook, receipt: Receipt, *, seconds: float) -> None
 def webhook_refused(provider: str, *, stage: str, reason: str, message: str, status: int, client: str) -> None:
     """A webhook was refused; nothing of it was kept. `provider` is "" where there is none of that name."""
     _REFUSED.labels(provider, stage, reason).inc()
-    _log().warning("webhook.refused", provider=provider, stage=stage, reason=reason, message=message, status=status, client=client)
+    _log().warning(
+        "webhook.refused", provider=provider, stage=stage, reason=reason, message=message, status=status, client=client
+    )
 
 
 def hands_shaken(webhook: Webhook, *, visited: bool) -> None:

@@ -1,9 +1,9 @@
-"""The tests inside the files, run through the same code as real webhooks and deliveries: a made-up clock, no network, no store."""
+"""The tests inside the files, run through the same code as real webhooks: a made-up clock, no network, no store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -45,7 +45,13 @@ def run_provider_tests(name: str, provider: Provider) -> Iterator[Outcome]:
 
 def sample_webhook(name: str, sample: SampleWebhook, now: str) -> Webhook:
     """A webhook as a test gives it."""
-    body = sample.text.encode() if sample.text is not None else b"" if sample.payload is None else msgspec.json.encode(sample.payload)
+    body = (
+        sample.text.encode()
+        if sample.text is not None
+        else b""
+        if sample.payload is None
+        else msgspec.json.encode(sample.payload)
+    )
     headers = {key.lower(): value for key, value in sample.headers.items()}
     if sample.text is None:
         headers.setdefault("content-type", "application/json")
@@ -146,7 +152,9 @@ class ScriptedClient:
         """The next answer."""
         self.requests.append(request)
         sample = self._answers.pop(0) if self._answers else SampleResponse()
-        text = sample.text if sample.text is not None else "" if sample.json is None else msgspec.json.encode(sample.json).decode()
+        text = (
+            sample.text if sample.text is not None else "" if sample.json is None else msgspec.json.encode(sample.json).decode()
+        )
         headers = {key.lower(): value for key, value in sample.headers.items()}
         return Response(status=sample.status, headers=headers, text=text, json=sample.json)
 
@@ -158,7 +166,8 @@ def run_sink_tests(name: str, sink: Sink, config: Config) -> Iterator[Outcome]:
 
 
 def _sink_failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator[str]:
-    client, printed = ScriptedClient(test.responses), []
+    client = ScriptedClient(test.responses)
+    printed: list[str] = []
     now = datetime.fromisoformat(test.now or NOW)
     deliveries = [_delivery(name, index, event, test, now) for index, event in enumerate(test.events or [test.event or {}])]
     pretended = msgspec.structs.replace(config, sinks={name: sink}, secrets=_made_up(sink, test))
@@ -183,15 +192,14 @@ def _sink_failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Ite
 
 
 # With this die the delay of our own is nothing, so what is left is what the answer asks for.
-async def _bring(
-    config: Config, client: Any, name: str, deliveries: list[Delivery], now: float, printed: list[str]
-) -> list[Any]:
+async def _bring(config: Config, client: Any, name: str, deliveries: list[Delivery], now: float, printed: list[str]) -> list[Any]:
     return await bring(config, client, name, deliveries, clock=lambda: now, chance=lambda: -1.0, say=printed.append)
 
 
 def _request_failures(wanted: Sequence[Any], requests: Sequence[Request]) -> Iterator[str]:
     if len(wanted) != len(requests):
-        yield f"{len(wanted)} requests were expected, {len(requests)} came: {', '.join(r.method + ' ' + r.url for r in requests) or 'none'}"
+        came = ", ".join(f"{request.method} {request.url}" for request in requests) or "none"
+        yield f"{len(wanted)} requests were expected, {len(requests)} came: {came}"
         return
     for index, (want, request) in enumerate(zip(wanted, requests, strict=True)):
         where = f"request {index + 1}"
@@ -231,7 +239,14 @@ def _delivery(name: str, index: int, given: dict[str, Any], test: SinkTest, now:
     event = msgspec.convert(filled, Event)
     incident = _incident(event, test.incident or {})
     return Delivery(
-        id=f"{event.id}.{name}", seq=index + 1, sink=name, event=event, incident=incident, memory=test.memory, state="claimed", attempts=1
+        id=f"{event.id}.{name}",
+        seq=index + 1,
+        sink=name,
+        event=event,
+        incident=incident,
+        memory=test.memory,
+        state="claimed",
+        attempts=1,
     )
 
 

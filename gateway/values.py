@@ -17,14 +17,14 @@ from msgspec import Struct
 
 from .errors import SecretUnset
 
-
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 
 
 def harmless(text: str) -> str:
     """Text that may hold what an attacker wrote, with everything that steers a terminal made visible."""
     return "".join(
-        letter if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf") else f"\\u{ord(letter):04x}" for letter in text
+        letter if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf") else f"\\u{ord(letter):04x}"
+        for letter in text
     )
 
 

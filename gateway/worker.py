@@ -139,7 +139,7 @@ class Lane:
             telemetry.sink_paused(self.name, results[0].verdict)
 
     async def _keep_pace(self) -> None:
-        while self._bucket is not None and (wait := self._bucket.wait(self.pipeline.clock())):
+        while self._bucket is not None and (wait := self._bucket.wait(self.pipeline.clock())):  # noqa: ASYNC110 - time is what is waited for
             await anyio.sleep(wait)
 
     async def _until_due(self) -> float:

@@ -13,7 +13,12 @@ from .output import print_json
 @click.command()
 @click.argument("name", required=False, type=click.Choice(list(SCHEMAS)))
 @click.option("--write", type=click.Path(file_okay=False, path_type=Path), help="Write all of them into this directory.")
-@click.option("--check", "against", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Exit 1 if the files in this directory say something else.")
+@click.option(
+    "--check",
+    "against",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Exit 1 if the files in this directory say something else.",
+)
 def schema(name: str | None, write: Path | None, against: Path | None) -> int:
     """
     Print the JSON Schema of a file (provider, sink, settings) or of the event that sinks receive.
@@ -44,7 +49,9 @@ def _texts() -> dict[str, str]:
 
 def _check(folder: Path) -> int:
     drifted = [
-        name for name, text in _texts().items() if not (file := folder / f"{name}.schema.json").is_file() or file.read_text() != text
+        name
+        for name, text in _texts().items()
+        if not (file := folder / f"{name}.schema.json").is_file() or file.read_text() != text
     ]
     for name in drifted:
         click.echo(f"{folder / name}.schema.json is not what the structs say; run: gateway schema --write {folder}", err=True)

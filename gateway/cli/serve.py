@@ -71,7 +71,9 @@ def _refuse_public(host: str) -> None:
     except ValueError:
         loopback = False
     if not loopback:
-        raise click.UsageError(f"--dev opens doors, so it listens on loopback only; {host!r} is not. Leave --dev or the host away")
+        raise click.UsageError(
+            f"--dev opens doors, so it listens on loopback only; {host!r} is not. Leave --dev or the host away"
+        )
 
 
 def _refuse_taken(host: str, port: int) -> None:

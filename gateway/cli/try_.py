@@ -22,7 +22,9 @@ from .output import CONFIG, FORMAT, print_json
 @click.command(name="try")
 @click.argument("provider")
 @click.argument("body", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the webhook; may be repeated.")
+@click.option(
+    "-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the webhook; may be repeated."
+)
 @click.option("-q", "--query", "queries", multiple=True, metavar="NAME=VALUE", help="A query parameter; may be repeated.")
 @click.option("--explain", is_flag=True, help="Say of each field which expression made it.")
 @CONFIG

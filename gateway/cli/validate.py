@@ -14,7 +14,13 @@ from .output import print_problems
 
 @click.command()
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "json", "github", "sarif"]), default="text", help="For people, machines, GitHub annotations, code scanning.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "github", "sarif"]),
+    default="text",
+    help="For people, machines, GitHub annotations, code scanning.",
+)
 def validate(paths: tuple[Path, ...], form: str) -> int:
     """
     Check provider and sink files and gateway.yaml: every problem of every file at once, as file:line:column, with a hint.
@@ -30,7 +36,7 @@ def validate(paths: tuple[Path, ...], form: str) -> int:
     where = paths or (Path(),)
     problems = check(where)
     if form != "text":
-        click.echo(FORMATS[form](problems))
+        click.echo(FORMATS[form](problems, {}))
     elif problems:
         print_problems(problems)
     else:

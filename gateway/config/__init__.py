@@ -93,8 +93,10 @@ def check(paths: Iterable[Path]) -> list[Problem]:
     for path in paths:
         found = sources_in(path)
         sources += found
-        for settings_file in sorted(path.rglob("gateway.yaml")) if path.is_dir() else [path] if path.name == "gateway.yaml" else []:
-            settings, wrong = read_settings(settings_file.parent, {})
+        for settings_file in (
+            sorted(path.rglob("gateway.yaml")) if path.is_dir() else [path] if path.name == "gateway.yaml" else []
+        ):
+            _, wrong = read_settings(settings_file.parent, {})
             problems += wrong
     _, wrong = read_sources(sources)
     return sorted(set(problems + wrong))
@@ -103,7 +105,14 @@ def check(paths: Iterable[Path]) -> list[Problem]:
 def _unknown_aliases(settings: Settings, providers: Mapping[str, Any], root: Path | None) -> list[Problem]:
     file = str((root or Path()) / "gateway.yaml")
     return [
-        Problem(file, 1, 1, "alias", f"aliases.{path}: there is no provider {name!r}", hint="name a file in providers.d, without .yaml")
+        Problem(
+            file,
+            1,
+            1,
+            "alias",
+            f"aliases.{path}: there is no provider {name!r}",
+            hint="name a file in providers.d, without .yaml",
+        )
         for path, name in settings.aliases.items()
         if name not in providers
     ]

@@ -57,7 +57,9 @@ def sources_in(path: Path) -> list[Source]:
         return [Source(kind, path.stem, path)] if path.name != "gateway.yaml" else []
     if path.name in KINDS:
         return [Source(path.name, file.stem, file) for file in _yaml_files(path)]
-    return [Source(kind, file.stem, file) for kind in KINDS for folder in sorted(path.rglob(kind)) for file in _yaml_files(folder)]
+    return [
+        Source(kind, file.stem, file) for kind in KINDS for folder in sorted(path.rglob(kind)) for file in _yaml_files(folder)
+    ]
 
 
 def _yaml_files(folder: Path) -> list[Path]:
@@ -66,7 +68,7 @@ def _yaml_files(folder: Path) -> list[Path]:
 
 def _kind_of(path: Path) -> str:
     text = path.read_text(errors="replace")
-    return "sinks.d" if re.search(r"^(request|steps|print):", text, re.M) else "providers.d"
+    return "sinks.d" if re.search(r"^(request|steps|print):", text, re.MULTILINE) else "providers.d"
 
 
 def read_sources(sources: Iterable[Source]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
@@ -90,7 +92,10 @@ def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) ->
     document = Document(source.shown(), source.path.read_bytes())
     if not _NAME.fullmatch(source.name):
         document.report(
-            (), "file-name", f"the file is called {source.path.name!r}", hint="use small letters, digits and single dashes: team-a.yaml"
+            (),
+            "file-name",
+            f"the file is called {source.path.name!r}",
+            hint="use small letters, digits and single dashes: team-a.yaml",
         )
     parent_name = document.data.get("like") if isinstance(document.data, dict) else None
     if not isinstance(parent_name, str):

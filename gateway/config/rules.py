@@ -6,13 +6,13 @@ PROVIDER_RULES or SINK_RULES; a golden folder in tests/config/problems shows it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ..expr import Expression
 from ..stages.mapping import Case
 from .decode import walk
-from .schema import Provider, Sink
+from .schema import Provider, ProviderTest, Sink, SinkTest
 from .yaml import Document
 
 Path = tuple[str | int, ...]
@@ -91,7 +91,11 @@ def deaf_cases(provider: Provider) -> Iterator[Finding]:
     """A case without `when` always speaks, so nothing behind it is ever heard."""
     for index, case in enumerate(provider.cases[:-1]):
         if case.when is None:
-            yield ("cases", index), "a case without `when` always speaks; the cases behind it never do", "put it last or give it a `when`"
+            yield (
+                ("cases", index),
+                "a case without `when` always speaks; the cases behind it never do",
+                "put it last or give it a `when`",
+            )
 
 
 def long_expressions(provider: Provider) -> Iterator[Finding]:
@@ -105,7 +109,11 @@ def early_handshakes(provider: Provider) -> Iterator[Finding]:
     """Before the sender has proved who it is, only GET and OPTIONS are answered."""
     for index, handshake in enumerate(provider.handshake):
         if handshake.before_auth and not {"GET", "OPTIONS"} & set(provider.methods):
-            yield ("handshake", index, "before_auth"), "no GET or OPTIONS comes here", "add it to `methods`, or take before_auth away"
+            yield (
+                ("handshake", index, "before_auth"),
+                "no GET or OPTIONS comes here",
+                "add it to `methods`, or take before_auth away",
+            )
 
 
 def poll_is_later(provider: Provider) -> Iterator[Finding]:
@@ -124,7 +132,8 @@ def unknown_tables(thing: Provider | Sink) -> Iterator[Finding]:
 def same_test_names(thing: Provider | Sink) -> Iterator[Finding]:
     """Tests are told apart by their names."""
     seen: set[str] = set()
-    for index, test in enumerate(thing.tests):
+    tests: Sequence[ProviderTest | SinkTest] = thing.tests
+    for index, test in enumerate(tests):
         if test.name in seen:
             yield ("tests", index, "name"), f"two tests are called {test.name!r}", "say in the name what each one shows"
         seen.add(test.name)

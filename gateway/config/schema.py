@@ -8,6 +8,8 @@ from msgspec import field
 
 from ..expr import Body, Inbound, Outbound, Path, Remembered
 from ..model import Action, Severity, Verdict
+from ..outbound import Tls
+from ..signature import Signature
 from ..stages.answer import Handshake, Reply
 from ..stages.authorize import Auth
 from ..stages.decode import Decoding
@@ -17,8 +19,6 @@ from ..stages.mapping import Reading
 from ..stages.render import Batch, RequestTemplate
 from ..stages.route import Match
 from ..stages.verify import Network, Scheme
-from ..signature import Signature
-from ..outbound import Tls
 from ..values import Duration, Keys, Rate, Reference
 
 Method = Literal["POST", "GET", "PUT", "PATCH", "OPTIONS"]
@@ -386,4 +386,3 @@ class Settings(Keys, frozen=True):
     retention: Retention = field(default_factory=Retention)
     drain: Duration = Duration.read("20s")
     line: Duration = Duration.read("15m")
-

@@ -100,7 +100,7 @@ class Body(Outbound):
         if how != "json":
             raise ValueError(f"there is no escaping {how!r}")
         other = copy.copy(self)
-        other._evaluate = compile_template(_escape_json(copy.deepcopy(parse(self.text))))
+        other._evaluate = compile_template(_escape_json(copy.deepcopy(parse(self.text))))  # noqa: SLF001 - it is one of us
         return other
 
 

@@ -6,4 +6,4 @@ from ..errors import GatewayError
 
 
 class ExpressionError(GatewayError):
-    """An expression has no value: it prints what is missing, or a function refuses what it is given. The message is for people."""
+    """An expression has no value: it prints what is missing, or a function refuses its input. The message is for people."""

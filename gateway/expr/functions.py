@@ -25,6 +25,12 @@ from .times import to_epoch, to_time
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 LARGEST = 1024 * 1024  # characters of a result
 
+SIZES: dict[str, Callable[[str], int]] = {
+    "characters": len,
+    "bytes": lambda text: len(text.encode()),
+    "utf16": lambda text: len(text.encode("utf-16-le")) // 2,
+}
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -155,10 +161,9 @@ def truncate(value: Any, length: int, mark: str = "\u2026", unit: str = "charact
     >>> truncate("abcdef", 4)
     'abc\u2026'
     """
-    sizes = {"characters": len, "bytes": lambda s: len(s.encode()), "utf16": lambda s: len(s.encode("utf-16-le")) // 2}
-    if unit not in sizes:
+    if unit not in SIZES:
         raise ExpressionError(f"truncate: {unit!r} is no unit; use characters, bytes or utf16")
-    text, size = _text(value), sizes[unit]
+    text, size = _text(value), SIZES[unit]
     if size(text) <= length:
         return text
     kept = text[: max(0, length)]
@@ -193,8 +198,12 @@ def capture(value: Any, pattern: str, group: int | str | None = None) -> str | N
     if found is None:
         return None
     if group is not None:
-        return found.group(group)
-    return next((each for each in found.groups() if each is not None), None) if found.groups() else found.group(0)
+        return _optional(found.group(group))
+    return _optional(next((each for each in found.groups() if each is not None), None) if found.groups() else found.group(0))
+
+
+def _optional(text: Any) -> str | None:
+    return None if text is None else str(text)
 
 
 @function
@@ -540,7 +549,7 @@ def strip_markup(value: Any) -> str:
     >>> strip_markup("%%%\\n<b>CPU</b> high\\n%%%")
     'CPU high'
     """
-    return _pattern(r"<[^>]*>|%%%").sub("", _text(value)).strip()
+    return str(_pattern(r"<[^>]*>|%%%").sub("", _text(value))).strip()
 
 
 def length(value: Any) -> int:

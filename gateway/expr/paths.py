@@ -14,10 +14,9 @@ from typing import Any
 
 from jsonpath_ng import Child, Descendants, Fields, Index, Root, Slice, This
 from jsonpath_ng.exceptions import JsonPathLexerError, JsonPathParserError
-from jsonpath_ng.ext import parse as _parse
 from jsonpath_ng.ext.filter import Expression as _Comparison
 from jsonpath_ng.ext.filter import Filter as _Filter
-from jsonpath_ng.ext.filter import Or as _Or
+from jsonpath_ng.ext.parser import parse as _parse
 
 from .errors import ExpressionError
 
@@ -169,9 +168,10 @@ def _filter(node: Any, text: str) -> Step:
 
 
 def _test(node: Any, text: str) -> Test:
-    if isinstance(node, _Or):
-        alternatives = [_test(each, text) for each in node.expressions]
-        return lambda root, child: any(test(root, child) for test in alternatives)
+    if type(node).__name__ in ("Or", "And"):
+        parts = [_test(each, text) for each in node.operands]
+        whole = any if type(node).__name__ == "Or" else all
+        return lambda root, child: whole(test(root, child) for test in parts)
     if not isinstance(node, _Comparison):
         raise ValueError(f"{text}: {type(node).__name__} is not in RFC 9535")  # noqa: TRY004 - a path is a value to its reader
     query = _step(node.target, text)
@@ -238,4 +238,3 @@ def normalized(path: tuple[Key, ...]) -> str:
 
 def _escaped(name: str) -> str:
     return name.replace("\\", "\\\\").replace("'", "\\'")
-

@@ -25,7 +25,23 @@ LARGEST_OUTPUT = 1024 * 1024  # characters a template may print
 LONGEST_RENDER = 0.5  # seconds
 DEEPEST_LOOP = 2
 
-TESTS = ("defined", "undefined", "none", "in", "string", "number", "mapping", "sequence", "boolean", "eq", "ne", "gt", "ge", "lt", "le")
+TESTS = (
+    "defined",
+    "undefined",
+    "none",
+    "in",
+    "string",
+    "number",
+    "mapping",
+    "sequence",
+    "boolean",
+    "eq",
+    "ne",
+    "gt",
+    "ge",
+    "lt",
+    "le",
+)
 FORBIDDEN: dict[type[nodes.Node], str] = {
     nodes.Call: "nothing can be called; use a filter: `{{ item.tags | split(',') }}`",
     nodes.Assign: "`set` is not allowed; a provider names its steps in `let`",
@@ -70,7 +86,7 @@ class Missing(jinja2.ChainableUndefined):
     def _incomparable(self, other: object) -> bool:
         return False
 
-    __lt__ = __le__ = __gt__ = __ge__ = _incomparable
+    __lt__ = __le__ = __gt__ = __ge__ = _incomparable  # type: ignore[assignment]  # jinja2's own raise; ours compare as false
 
 
 class Environment(ImmutableSandboxedEnvironment):
@@ -90,12 +106,11 @@ class Environment(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """`a['b']` is the key, `a[0]` the index."""
-        if isinstance(obj, dict) and isinstance(argument, str) and argument in obj:
+        value: Any = None
+        if isinstance(obj, dict):
+            value = obj.get(argument)
+        elif isinstance(obj, list) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
             value = obj[argument]
-        elif isinstance(obj, list) and type(argument) is int and -len(obj) <= argument < len(obj):
-            value = obj[argument]
-        else:
-            value = None
         if value is None or value == "":
             parent = getattr(obj, "_undefined_name", None) or ""
             return Missing(name=f"{parent}.{argument}".lstrip("."))

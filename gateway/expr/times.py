@@ -13,9 +13,10 @@ from .errors import ExpressionError
 # seconds, milliseconds, microseconds, nanoseconds: told apart by their size, which is unambiguous between 1973 and 5138
 _MAGNITUDES = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 _ISO = re.compile(
-    r"(\d{4})[-./](\d{2})[-./](\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?", re.I | re.A
+    r"(\d{4})[-./](\d{2})[-./](\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?",
+    re.IGNORECASE | re.ASCII,
 )
-_JAVA = re.compile(r"[A-Za-z]{3} ([A-Za-z]{3}) (\d{2}) (\d{2}:\d{2}:\d{2}) (UTC|GMT|Z) (\d{4})", re.A)
+_JAVA = re.compile(r"[A-Za-z]{3} ([A-Za-z]{3}) (\d{2}) (\d{2}:\d{2}:\d{2}) (UTC|GMT|Z) (\d{4})", re.ASCII)
 
 
 def to_time(value: Any, *, format: str | None = None, zone: str | None = None) -> str | None:
@@ -23,7 +24,7 @@ def to_time(value: Any, *, format: str | None = None, zone: str | None = None) -
     A time as RFC 3339 in UTC, with the fraction it came with (up to 9 digits); None for one that says "not set".
 
     Takes RFC 3339 with any fraction and offset, the same with blanks, dots or no zone (then `zone`, else UTC), epoch seconds to
-    nanoseconds as number or text, RFC 1123, Java's text form, and whatever `format` (strptime) says. ExpressionError for the rest.
+    nanoseconds as number or text, RFC 1123, Java's text form, and what `format` (strptime) says. ExpressionError for the rest.
     """
     if value is None or value == "" or isinstance(value, bool):
         return None

@@ -110,7 +110,9 @@ def _inflate(webhook: Webhook, limit: int) -> bytes:
     if encoding in ("identity", ""):
         return webhook.body
     if encoding != "gzip":
-        raise Undecodable(f"the content encoding {encoding!r} is not understood; send gzip or none", reason="encoding", http_status=415)
+        raise Undecodable(
+            f"the content encoding {encoding!r} is not understood; send gzip or none", reason="encoding", http_status=415
+        )
     inflater = zlib.decompressobj(wbits=31)
     try:
         body = inflater.decompress(webhook.body, limit + 1)
@@ -191,7 +193,12 @@ def _refuse_depth(body: bytes, data: Any) -> None:
         depth += 1
         if depth > DEEPEST:
             raise _too_deep()
-        level = [child for node in level if isinstance(node, dict | list) for child in (node.values() if isinstance(node, dict) else node)]
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
 
 
 def _too_deep() -> Undecodable:
@@ -202,7 +209,9 @@ def _not_json(detail: str, webhook: Webhook) -> Undecodable:
     media_type = _media_type(webhook)
     if media_type in ("", "application/json", "text/plain") or media_type.endswith("+json"):
         return Undecodable(f"the body is not JSON: {detail}", reason="json")
-    return Undecodable(f"a JSON body is expected here, and a body of the type {media_type!r} came", reason="media_type", http_status=415)
+    return Undecodable(
+        f"a JSON body is expected here, and a body of the type {media_type!r} came", reason="media_type", http_status=415
+    )
 
 
 def _form(body: bytes, how: Decoding, webhook: Webhook) -> list[Any]:

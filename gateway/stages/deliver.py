@@ -111,7 +111,7 @@ class Breaker(Keys, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """What an answer means for one delivery, and why. `after`: seconds to wait at least. `own`: the answer spoke of this one alone."""
+    """What an answer means for one delivery, and why. `after`: seconds to wait at least. `own`: it spoke of this one alone."""
 
     verdict: Verdict
     reason: str
@@ -165,7 +165,9 @@ def _ruled(
             holds = False
         if holds:
             reason = said or f"answered {response.status}"
-            after = rule.after if rule.after is not None else _retry_after(response, now) if rule.then in ("retry", "park") else None
+            after = (
+                rule.after if rule.after is not None else _retry_after(response, now) if rule.then in ("retry", "park") else None
+            )
             return Judgement(rule.then, reason, after)
     return None
 

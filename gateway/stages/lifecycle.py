@@ -12,7 +12,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from ..model import SEVERITIES, Action, Decision, Event, Incident
+from ..model import SEVERITIES, Action, Decision, Event, Incident, Outcome
 from ..values import Duration, Keys
 
 
@@ -113,7 +113,7 @@ STEPS: dict[tuple[str, Action], Step] = {
 
 def _decision(incident: Incident, tell: tuple[str, ...]) -> Decision:
     kept_back = tuple(sink for sink in incident.sinks if sink not in tell)
-    outcome = "told" if tell else "held" if incident.sinks else "unrouted"
+    outcome: Outcome = "told" if tell else "held" if incident.sinks else "unrouted"
     return Decision(outcome=outcome, incident=incident, tell=tell, filtered=kept_back)
 
 

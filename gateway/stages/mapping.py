@@ -1,4 +1,4 @@
-"""A provider's words to ours: one payload in, its events out. Nothing here knows a vendor: the YAML's `map`, `let` and `cases` do."""
+"""A provider's words to ours: one payload in, its events out. No vendor is known here: the YAML's `map`, `let` and `cases` do."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ class Reading(Keys, frozen=True):
         """The cases with all that is shared worked in; one that always holds where the file has none."""
         own = self.cases or [Case()]
         return tuple(
-            Case(when=case.when, events=case.events or self.events, let=self.let | case.let, map=case.map.over(self.map)) for case in own
+            Case(when=case.when, events=case.events or self.events, let=self.let | case.let, map=case.map.over(self.map))
+            for case in own
         )
 
     @cached_property

@@ -21,8 +21,10 @@ from ..values import Duration, Keys, Size
 GZIP_LEVEL = 1  # nearly the size of the default level, in a quarter of the time
 LONGEST_HEADER = 4096  # characters
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "proxy-connection"})
-_ORIGIN = re.compile(r"\s*(?:\{\{(?:(?!\}\}).)*\}\}|https?://[^/?#]*)", re.S)
+_OURS = frozenset(
+    {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "proxy-connection"}
+)
+_ORIGIN = re.compile(r"\s*(?:\{\{(?:(?!\}\}).)*\}\}|https?://[^/?#]*)", re.DOTALL)
 _ATTACKERS = frozenset({"event", "incident", "memory", "items", "by"})
 
 
@@ -94,7 +96,7 @@ def _check_url(url: Outbound) -> None:
         raise ValueError(f"url: {url.text!r} does not begin with https://, http:// or a variable such as {{{{ vars.url }}}}")
     names = {name for name in _ATTACKERS if re.search(rf"\b{name}\b", found[0])}
     if names:
-        raise ValueError(f"url: the host cannot come from the {sorted(names)[0]}; keep it in `vars` or write it down")
+        raise ValueError(f"url: the host cannot come from the {min(names)}; keep it in `vars` or write it down")
 
 
 class Batch(Keys, frozen=True):
@@ -129,8 +131,10 @@ def render(template: RequestTemplate, scope: Mapping[str, Any]) -> Request:
     return _request(template, scope, _body(template, scope))
 
 
-def pack(template: RequestTemplate, batch: Batch, scopes: Sequence[Mapping[str, Any]]) -> Iterator[Parcel | tuple[int, Unrenderable]]:
-    """The requests for a batch, cut where it grows too large; and each event that cannot be said, by its index, with the reason."""
+def pack(
+    template: RequestTemplate, batch: Batch, scopes: Sequence[Mapping[str, Any]]
+) -> Iterator[Parcel | tuple[int, Unrenderable]]:
+    """The requests for a batch, cut where it grows too large; and each event that cannot be said, by index, with the reason."""
     pieces: list[tuple[int, Any, bytes]] = []
     for index, scope in enumerate(scopes):
         try:
@@ -209,7 +213,9 @@ def _body(template: RequestTemplate, scope: Mapping[str, Any]) -> bytes:
         fields = _fill("request.form", template.form, scope)
         if not isinstance(fields, dict):
             raise Unrenderable("request.form: a mapping is wanted", reason="form")
-        return urlencode({name: value if isinstance(value, str) else _encode("request.form", value).decode() for name, value in fields.items()}).encode()
+        return urlencode(
+            {name: value if isinstance(value, str) else _encode("request.form", value).decode() for name, value in fields.items()}
+        ).encode()
     if template.template is None:
         return b""
     text = str(_fill("request.text", template.template, scope) or "")

@@ -81,7 +81,9 @@ class Bearer(_Scheme, frozen=True, tag="bearer"):
 
     def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
         sent = _sent(webhook, self.header)
-        if sent[: len(self.prefix)].lower() != self.prefix.lower() or not _is_secret(sent[len(self.prefix) :], self.token, secrets):
+        if sent[: len(self.prefix)].lower() != self.prefix.lower() or not _is_secret(
+            sent[len(self.prefix) :], self.token, secrets
+        ):
             raise Unverified(f"{self.header} does not carry the token", reason="mismatch")
 
     def references(self) -> list[Reference]:
@@ -208,7 +210,7 @@ class All(_Scheme, frozen=True, tag="all"):
 
 class AnyOf(_Scheme, frozen=True, tag="any"):
     """
-    Several schemes, strongest first: the first whose header or parameter is there decides alone. One whose secret is not set is off.
+    Several schemes, strongest first: the first whose header or parameter is there decides alone. One without a secret is off.
 
     of: The schemes.
     """
@@ -256,7 +258,9 @@ class Open(_Scheme, frozen=True, tag="none"):
 class _NotYet(_Scheme, frozen=True):
     def __post_init__(self) -> None:
         tag = self.__struct_config__.tag
-        raise ValueError(f"the scheme {tag!r} is in the language, and this version cannot verify it yet; use basic or token meanwhile")
+        raise ValueError(
+            f"the scheme {tag!r} is in the language, and this version cannot verify it yet; use basic or token meanwhile"
+        )
 
 
 class Ed25519(_NotYet, frozen=True, tag="ed25519"):

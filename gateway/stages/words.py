@@ -35,9 +35,7 @@ def _range(key: str) -> Callable[[str], bool] | None:
         return None
     lowest, highest = (float(end) if end else None for end in found.groups())
     return lambda text: (
-        (number := _number(text)) is not None
-        and (lowest is None or number >= lowest)
-        and (highest is None or number <= highest)
+        (number := _number(text)) is not None and (lowest is None or number >= lowest) and (highest is None or number <= highest)
     )
 
 
@@ -122,10 +120,8 @@ class Lookup(_Look, frozen=True):
         if unknown := [key for key in data if key not in cls.KEYS]:
             raise ValueError(f"unknown key {unknown[0]!r}; a look-up has from, table, absent and default")
         if not isinstance(data.get("table"), dict):
-            raise ValueError("give a `table` for what `from` finds")
-        return cls(
-            from_=Inbound.read(data["from"]), table=data["table"], absent=data.get("absent"), default=data.get("default")
-        )
+            raise ValueError("give a `table` for what `from` finds")  # noqa: TRY004 - a ValueError is what `read` raises
+        return cls(from_=Inbound.read(data["from"]), table=data["table"], absent=data.get("absent"), default=data.get("default"))
 
 
 class ActionLookup(_Look, frozen=True):

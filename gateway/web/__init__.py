@@ -95,7 +95,9 @@ def _refuse(request: Any, error: Refusal) -> Response[Any]:
 
 def _refuse_http(request: Any, error: HTTPException) -> Response[Any]:
     reasons = {404: "not_found", 405: "method", 400: "parameter", 413: "too_large"}
-    message = {404: "there is nothing at this path", 405: "this path does not take this method"}.get(error.status_code, error.detail)
+    message = {404: "there is nothing at this path", 405: "this path does not take this method"}.get(
+        error.status_code, error.detail
+    )
     return _answer(error.status_code, error_document("api", reasons.get(error.status_code, "request"), message), error.headers)
 
 

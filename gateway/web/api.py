@@ -26,7 +26,7 @@ LARGEST_PAGE = 200
 
 
 class ReplayOrder(Struct, forbid_unknown_fields=True):
-    """How to replay: `remapped` by today's YAML, or `as_delivered`, the same event again; `force` even if the incident is over."""
+    """How to replay: `remapped` by today's YAML, or `as_delivered`, the same event again; `force` even if it is over."""
 
     mode: Literal["as_delivered", "remapped"] = "remapped"
     force: bool = False
@@ -34,7 +34,9 @@ class ReplayOrder(Struct, forbid_unknown_fields=True):
 
 def api_router(house: House) -> Router:
     """Every handler of the API, behind its guard."""
-    return Router("/api/v1", route_handlers=[*_lists(house), *_singles(house), *_overviews(house), *_replays(house)], guards=[guard(house)])
+    return Router(
+        "/api/v1", route_handlers=[*_lists(house), *_singles(house), *_overviews(house), *_replays(house)], guards=[guard(house)]
+    )
 
 
 def guard(house: House) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:

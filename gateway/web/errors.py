@@ -10,7 +10,7 @@ import msgspec
 DOCS = "/api/v1/docs"
 
 
-class Refusal(Exception):  # noqa: N818 - it is what the sender gets
+class Refusal(Exception):
     """An answer that is no success. `message` speaks to the sender and holds nothing of the payload or of our secrets."""
 
     def __init__(

@@ -25,7 +25,10 @@ def health_handlers(house: House) -> list[Any]:
     async def readyz() -> Response[dict[str, Any]]:
         checks = await house.state.ready()
         ok = all(check.ok for check in checks.values())
-        content = {"status": "ready" if ok else "not ready", "checks": {name: msgspec.to_builtins(check) for name, check in checks.items()}}
+        content = {
+            "status": "ready" if ok else "not ready",
+            "checks": {name: msgspec.to_builtins(check) for name, check in checks.items()},
+        }
         return Response(content, status_code=200 if ok else 503)
 
     @get("/metrics", summary="What it has done, for Prometheus")

@@ -66,7 +66,12 @@ class Door:
     async def _take(self, name: str, rest: str, scope: Scope, receive: Receive) -> Answer:
         provider = self._pipeline.config.providers.get(name)
         if provider is None:
-            raise Refusal(404, "receive", "provider", f"there is no provider {name[:60]!r} here" if name else "name a provider: /webhooks/NAME")
+            raise Refusal(
+                404,
+                "receive",
+                "provider",
+                f"there is no provider {name[:60]!r} here" if name else "name a provider: /webhooks/NAME",
+            )
         if scope["method"] not in provider.methods:
             allow = ", ".join(provider.methods)
             raise Refusal(405, "receive", "method", f"{name} takes {allow} here", headers={"allow": allow})
@@ -86,7 +91,9 @@ class Door:
             return
         wait = self._buckets.setdefault(name, Bucket(provider.rate_limit)).wait(time.monotonic())
         if wait:
-            raise Refusal(429, "receive", "rate", f"{name} sends faster than allowed", headers={"retry-after": str(int(wait) + 1)})
+            raise Refusal(
+                429, "receive", "rate", f"{name} sends faster than allowed", headers={"retry-after": str(int(wait) + 1)}
+            )
 
     async def _read(self, headers: Mapping[str, str], limit: int, receive: Receive) -> bytes:
         """The body, and count it as in flight. A chunk is looked at before it is kept."""
@@ -132,14 +139,16 @@ class Door:
         except StoreError as error:
             message = "this cannot be stored right now; send it again"
             raise Refusal(503, "store", "store", message, headers=BUSY, detail=str(error)) from None
-        except Exception as error:  # a fault of ours must not look like the sender's, nor show a payload
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the sender's, nor show a payload
             telemetry.failed_unexpectedly(f"ingest {name}", error)
             raise Refusal(500, "receive", "fault", "the gateway failed; nothing was stored, send it again") from None
 
 
 def _refuse_stage(error: StageError) -> NoReturn:
     if isinstance(error, Undelivered):
-        raise Refusal(503, "handshake", error.reason, "the confirmation page cannot be visited now", headers=BUSY, detail=str(error)) from None
+        raise Refusal(
+            503, "handshake", error.reason, "the confirmation page cannot be visited now", headers=BUSY, detail=str(error)
+        ) from None
     raise Refusal(error.http_status, error.stage, error.reason, str(error)) from None
 
 

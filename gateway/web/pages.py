@@ -29,7 +29,7 @@ _PAGE = """<!doctype html>
 """
 
 _STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884;vertical-align:top}
+table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884}
 code{font-family:ui-monospace,monospace}td:first-child{white-space:nowrap}
 """
 
@@ -55,7 +55,9 @@ def docs_page(house: House) -> Any:
     @get("/api/v1/docs", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
     def docs(request: Request[Any, Any, Any]) -> Response[str]:
         page = _PAGE.format(rows="\n".join(_rows(request.app.openapi_schema.to_schema())), statuses="\n".join(_status_rows()))
-        return Response(page, media_type=MediaType.HTML, headers={"content-security-policy": _CSP, "x-content-type-options": "nosniff"})
+        return Response(
+            page, media_type=MediaType.HTML, headers={"content-security-policy": _CSP, "x-content-type-options": "nosniff"}
+        )
 
     @get("/api/v1/docs.css", media_type=MediaType.CSS, include_in_schema=False, sync_to_thread=False)
     def style() -> str:
@@ -68,7 +70,7 @@ def docs_page(house: House) -> Any:
 
 def _rows(schema: dict[str, Any]) -> list[str]:
     return [
-        f"<tr><td><code>{escape(method.upper())}</code></td><td><code>{escape(path)}</code></td><td>{escape(operation.get('summary', ''))}</td></tr>"
+        _row(f"<code>{escape(method.upper())}</code>", f"<code>{escape(path)}</code>", escape(operation.get("summary", "")))
         for path, item in sorted(schema["paths"].items())
         for method, operation in item.items()
         if isinstance(operation, dict)
@@ -76,4 +78,8 @@ def _rows(schema: dict[str, Any]) -> list[str]:
 
 
 def _status_rows() -> list[str]:
-    return [f"<tr><td>{status}</td><td>{escape(meaning)}</td></tr>" for status, meaning in _STATUSES.items()]
+    return [_row(str(status), escape(meaning)) for status, meaning in _STATUSES.items()]
+
+
+def _row(*cells: str) -> str:
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
