@@ -71,11 +71,21 @@ class _Decoding:
         try:
             return shape.type.read(value)
         except ValueError as error:
-            return self._refused(error, path)
+            before = len(self.document.problems)
+            self._find_leaves(value, getattr(shape.type, "leaf", None), path)
+            return _FAILED if len(self.document.problems) > before else self._refused(error, path)
+
+    def _find_leaves(self, value: Any, leaf: Any, path: Place) -> None:
+        """Which texts within a document are wrong: a document stops at its first, and does not say where."""
+        if isinstance(value, dict | list):
+            for step, part in value.items() if isinstance(value, dict) else enumerate(value):
+                self._find_leaves(part, leaf, (*path, step))
+        elif isinstance(value, str) and leaf is not None:
+            self.read(value, leaf, path)
 
     def _refused(self, error: ValueError, path: Place) -> Any:
-        """A type's own sentence. An error that knows a place within its value says so by an attribute `path`."""
-        return self._fail((*path, *getattr(error, "path", ())), "value", legible(str(error), LONGEST_MESSAGE))
+        """A type's own sentence."""
+        return self._fail(path, "value", legible(str(error), LONGEST_MESSAGE))
 
     def _scalar(self, value: Any, shape: Scalar, path: Place) -> Any:
         if type(value) is shape.type:

@@ -1,13 +1,15 @@
-"""One level of `like:`: a document made from another. To make another kind of mapping replace instead of merge: `TAGS`."""
+"""One level of `like:`: a document made from another. To make another kind of mapping replace instead of merge: `_replaces`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from ..values import Reference
 from .problems import Place
 from .yaml import Document, Marks
 
-TAGS = frozenset({"scheme", "env", "file"})  # a child's mapping with one of these says something else, not something more
+TAGS = frozenset({"scheme"})  # where both say one, the child says something else, not something more
+REFERENCE = frozenset(Reference.__struct_fields__)
 OWN = frozenset({"tests", "like"})  # what a parent keeps to itself
 
 
@@ -55,8 +57,14 @@ def _merged(child: dict[str, Any], parent: dict[str, Any], path: Place, replaced
     merged = parent | child
     for key in parent.keys() & child.keys():
         mine, theirs = child[key], parent[key]
-        if isinstance(mine, dict) and isinstance(theirs, dict) and not TAGS & mine.keys():
+        if isinstance(mine, dict) and isinstance(theirs, dict) and not _replaces(mine, theirs):
             merged[key] = _merged(mine, theirs, (*path, key), replaced)
         else:
             replaced.add((*path, key))
     return merged
+
+
+def _replaces(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """Whether a mapping says one of several things: a tagged value, or where a value is kept (`env` or `file`, never both)."""
+    both_kept = all({"env", "file"} & keys and keys <= REFERENCE for keys in (mine.keys(), theirs.keys()))
+    return both_kept or bool(TAGS & mine.keys() & theirs.keys())

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from ..values import Keys
+from msgspec import Struct
+
 from .shapes import Anything, Choice, Custom, Either, Key, Keyed, ListOf, MapOf, Scalar, Tagged, homes, shape_of
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
@@ -83,9 +84,10 @@ class _Schemas:
             required = [name, *required]
         description = {"description": summary(shape.type)} if summary(shape.type) else {}
         needed = {"required": required} if required else {}
-        return {**description, "type": "object", "properties": properties, **needed, "additionalProperties": False}
+        closed = {"additionalProperties": False} if shape.type.__struct_config__.forbid_unknown_fields else {}
+        return {**description, "type": "object", "properties": properties, **needed, **closed}
 
-    def _property(self, key: Key, owner: type[Keys]) -> dict[str, Any]:
+    def _property(self, key: Key, owner: type[Struct]) -> dict[str, Any]:
         schema = _with_description(self.of(key.type), described(owner).get(key.name, ""))
         plain = isinstance(key.default, str | bool | int | float) and type(key.default) in _TYPES
         return {**schema, "default": key.default} if plain and key.default != "" else schema
@@ -109,7 +111,7 @@ def summary(cls: type) -> str:
 
 
 @cache
-def described(cls: type[Keys]) -> dict[str, str]:
+def described(cls: type[Struct]) -> dict[str, str]:
     """
     What a struct's docstring, and those of its bases, say of each key: the lines `key: text`.
 
@@ -129,7 +131,7 @@ def described(cls: type[Keys]) -> dict[str, str]:
 
 
 def _key_of(line: str, cls: Any) -> str:
-    shape = shape_of(cls) if issubclass(cls, Keys) else None
+    shape = shape_of(cls) if issubclass(cls, Struct) else None
     found = re.match(r"([a-z_][a-z0-9_]*): \S", line)
     if not found or not isinstance(shape, Keyed):
         return ""

@@ -13,8 +13,6 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from msgspec import NODEFAULT, Struct, structs
 
-from ..values import Keys
-
 
 class Anything(Struct, frozen=True):
     """Any YAML value: `Any`."""
@@ -58,7 +56,7 @@ class Key(Struct, frozen=True):
 class Keyed(Struct, frozen=True):
     """A struct: the keys are ours. `tag` is the key and the word that choose it in a union, if it is in one."""
 
-    type: type[Keys]
+    type: type[Struct]
     keys: dict[str, Key]
     tag: tuple[str, str] | None
 
@@ -67,7 +65,7 @@ class Tagged(Struct, frozen=True):
     """A union of structs, told apart by the word under one key."""
 
     key: str
-    members: dict[str, type[Keys]]
+    members: dict[str, type[Struct]]
 
 
 class Custom(Struct, frozen=True):
@@ -99,7 +97,7 @@ def shape_of(type_: Any) -> Shape:
         return Custom(type_)
     if type_ in (str, int, float, bool):
         return Scalar(type_)
-    if isinstance(type_, type) and issubclass(type_, Keys):
+    if isinstance(type_, type) and issubclass(type_, Struct):
         return _keyed(type_)
     return _composed(type_)
 
@@ -119,7 +117,7 @@ def _composed(type_: Any) -> Shape:
     raise TypeError(f"{type_} has no words in YAML")
 
 
-def _keyed(type_: type[Keys]) -> Keyed:
+def _keyed(type_: type[Struct]) -> Keyed:
     config = type_.__struct_config__
     keys = {
         field.encode_name: Key(field.encode_name, field.name, field.type, field.required, _default(field))
@@ -164,9 +162,9 @@ def children(shape: Shape) -> dict[str, Any]:
 
 
 @cache
-def homes(root: Any) -> dict[type[Keys], str]:
+def homes(root: Any) -> dict[type[Struct], str]:
     """Every struct under an annotation, and the shortest way to it: `cases[].map`."""
-    found: dict[type[Keys], str] = {}
+    found: dict[type[Struct], str] = {}
     waiting = [("", root)]
     while waiting:
         way, type_ = waiting.pop(0)

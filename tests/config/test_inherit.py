@@ -64,6 +64,11 @@ def test_a_reference_replaces_the_parents_whole():
     assert merged.data["auth"]["secret"] == {"file": "child"}
 
 
+def test_a_label_called_env_is_no_reference():
+    merged = child_of("map: { labels: { env: $.env, host: $.host } }\n", "like: parent\nmap: { labels: { env: $.stage } }\n")
+    assert merged.data["map"] == {"labels": {"env": "$.stage", "host": "$.host"}}
+
+
 def test_a_mapping_and_a_text_replace_each_other():
     merged = child_of(PARENT, "like: parent\nmap: { severity: $.x, summary: { from: $.y } }\n")
     assert merged.data["map"] == {"severity": "$.x", "summary": {"from": "$.y"}}

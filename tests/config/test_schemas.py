@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import jsonschema
 import pytest
+from msgspec import Struct
 
 from gateway.config.schemas import described, json_schema, summary, undescribed
 from gateway.values import Keys, Reference
@@ -142,6 +143,24 @@ def test_every_key_without_a_description_is_named():
     assert undescribed(Thing) == []
     assert undescribed(Bare) == ["Bare", "Bare.answer", "Answer.silent"]
     assert undescribed(Hmac | Open) == []
+
+
+class Public(Struct, frozen=True):
+    """What others read: they must bear keys that come later."""
+
+    version: Literal[1] = 1
+
+
+def test_a_struct_that_others_read_leaves_room_for_keys_to_come():
+    assert json_schema(Public, id="x", title="y") == {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "$id": "x",
+        "title": "y",
+        "description": "What others read: they must bear keys that come later.",
+        "type": "object",
+        "properties": {"version": {"enum": [1], "default": 1}},
+        "definitions": {},
+    }
 
 
 def test_two_types_of_one_name_are_a_mistake_of_ours():
