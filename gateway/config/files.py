@@ -50,6 +50,11 @@ def catalogue_sources() -> list[Source]:
     return [Source(kind, file.stem, file, shipped=True) for kind in KINDS for file in sorted((root / kind).glob("*.yaml"))]
 
 
+def shipped(kind: str, name: str) -> Source | None:
+    """The shipped file of this name."""
+    return next((source for source in catalogue_sources() if (source.kind, source.name) == (kind, name)), None)
+
+
 def sources_in(path: Path) -> list[Source]:
     """The files that a path names: one file, a `providers.d` or `sinks.d`, or a directory that holds such."""
     if path.is_file():
@@ -79,7 +84,8 @@ def read_sources(sources: Iterable[Source]) -> tuple[dict[str, dict[str, Any]], 
     documents = {(source.kind, source.name): source for source in [*catalogue_sources(), *ordered]}
     for source in ordered:
         document = read_document(source, documents)
-        struct = decode(document, KINDS[source.kind])
+        inherits = not any(problem.rule == "like" for problem in document.problems)
+        struct = decode(document, KINDS[source.kind]) if inherits else None
         if struct is not None:
             lint(document, struct)
             read[source.kind][source.name] = struct
@@ -100,8 +106,9 @@ def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) ->
     parent_name = document.data.get("like") if isinstance(document.data, dict) else None
     if not isinstance(parent_name, str):
         return document
-    parent = siblings.get((source.kind, parent_name))
-    if parent is None or parent_name == source.name:
+    own = parent_name == source.name  # a file may take the place of the shipped one that it is like
+    parent = shipped(source.kind, parent_name) if own else siblings.get((source.kind, parent_name))
+    if parent is None or parent.path == source.path:
         names = [name for kind, name in siblings if kind == source.kind and name != source.name]
         near = difflib.get_close_matches(parent_name, names, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"name another file in {source.kind}, without .yaml"

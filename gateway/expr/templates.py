@@ -109,7 +109,7 @@ class Environment(ImmutableSandboxedEnvironment):
         value: Any = None
         if isinstance(obj, dict):
             value = obj.get(argument)
-        elif isinstance(obj, list) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
+        elif isinstance(obj, list | tuple) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
             value = obj[argument]
         if value is None or value == "":
             parent = getattr(obj, "_undefined_name", None) or ""

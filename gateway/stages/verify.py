@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Self
 from urllib.parse import parse_qsl
 
-from ..errors import Unverified
+from ..errors import SecretUnset, Unverified
 from ..model import Webhook
 from ..signature import ByteTemplate, Clock, Place, Signature, Signed
 from ..values import Keys, Reference, Secrets
@@ -338,6 +338,8 @@ class Network:
 
 def verify(scheme: Scheme, webhook: Webhook, secrets: Secrets, now: float) -> None:
     """Return, or raise Unverified, or SecretUnset where there is nothing to compare with. Times in epoch seconds."""
+    if not scheme.ready(secrets):  # said before anything is compared, so that a missing secret never looks like a wrong one
+        raise SecretUnset(" and ".join(str(reference) for reference in scheme.references() if not secrets.is_set(reference)))
     scheme.verify(webhook, secrets, now)
 
 

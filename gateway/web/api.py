@@ -16,6 +16,7 @@ from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 from msgspec import Struct
 
+from ..replay import Unknown, Unwise
 from ..store import Page
 from .errors import Refusal
 
@@ -151,9 +152,9 @@ def _provider(config: Any, name: str) -> dict[str, Any]:
 async def _replayed(doing: Awaitable[Any]) -> dict[str, Any]:
     try:
         return {"replayed": msgspec.to_builtins(await doing)}
-    except LookupError as error:
-        raise Refusal(404, "api", "not_found", str(error.args[0])) from None
-    except ValueError as error:
+    except Unknown as error:
+        raise Refusal(404, "api", "not_found", str(error)) from None
+    except Unwise as error:
         raise Refusal(409, "api", "replay", str(error)) from None
 
 

@@ -122,4 +122,4 @@ def ids(deliveries: list[Delivery]) -> list[str]:
 
 async def history(store: Store, id: str = "e1.splunk") -> list[tuple[int, str, str]]:
     """Every try on record: its number, verdict and error."""
-    return [(attempt["number"], attempt["verdict"], attempt["error"]) for attempt in (await store.delivery(id))["history"]]
+    return [(attempt["number"], attempt["verdict"], attempt["error"]) for attempt in (await store.delivery(id))["attempts"]]

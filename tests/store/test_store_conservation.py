@@ -72,7 +72,7 @@ class Deliveries(RuleBasedStateMachine):
         if sent and end != "cancelled":
             result = tried(delivery, end, at=self.now, due_at=self.now + after)
         written = self.run(self.store.record([result], now=self.now))
-        fenced = (standing["state"], standing["attempts"], standing["due_at"])
+        fenced = (standing["state"], standing["tries"], standing["due_at"])
         assert written == (fenced == ("claimed", delivery.attempts, delivery.due_at))
 
     @rule(seconds=st.sampled_from([1.0, LEASE, LINE]))

@@ -164,7 +164,7 @@ async def test_an_expired_lease_is_claimed_again_and_the_lost_try_stands_on_reco
     assert await claim(store, now=NOON + LEASE - 1) == []
     (again,) = await claim(store, now=NOON + LEASE)
     assert (again.id, again.attempts) == ("e1.splunk", 2)
-    assert (await store.delivery("e1.splunk"))["history"] == [lost(1)]
+    assert (await store.delivery("e1.splunk"))["attempts"] == [lost(1)]
 
 
 async def test_a_result_whose_lease_was_given_to_another_changes_nothing(store):
@@ -222,7 +222,7 @@ async def test_claims_do_not_survive_the_process(store, url):
     await store.close()
     again = open_store(url)
     (delivery,) = await claim(again)
-    assert (delivery.attempts, (await again.delivery("e1.splunk"))["history"]) == (2, [lost(1)])
+    assert (delivery.attempts, (await again.delivery("e1.splunk"))["attempts"]) == (2, [lost(1)])
     await again.close()
 
 
@@ -239,7 +239,7 @@ async def test_a_try_is_written_down_whole(store):
         "id": "e1.splunk",
         "sink": "splunk",
         "state": "pending",
-        "attempts": 1,
+        "tries": 1,
         "due_at": NOON + 5,
         "held_since": NOON,
         "ended_at": None,
@@ -251,7 +251,7 @@ async def test_a_try_is_written_down_whole(store):
         "severity": "critical",
         "summary": "db-1 is down",
         "progress": {},
-        "history": [
+        "attempts": [
             {
                 "number": 1,
                 "at": NOON + 1,

@@ -210,7 +210,7 @@ async def test_dead_deliveries_and_dead_items_read_alike(told):
 
 async def test_a_dead_letter_is_a_dead_delivery_with_its_history_or_an_item(told):
     letter = await told.dead_letter("a1.datadog")
-    assert (letter["kind"], letter["verdict"], len(letter["history"])) == ("delivery", "400: bad", 1)
+    assert (letter["kind"], letter["verdict"], len(letter["attempts"])) == ("delivery", "400: bad", 1)
     assert (await told.dead_letter("w-b.1"))["state"] == "dead"
     assert await told.dead_letter("a1.splunk") is None, "it was delivered"
 

@@ -126,6 +126,6 @@ async def test_the_memory_and_history_of_what_went_are_gone_too(store, url):
     (again,) = await claim(store)
     assert again.memory == {}
     await store.record([tried(again)], now=NOON)
-    assert len((await store.delivery("e1.splunk"))["history"]) == 1
+    assert len((await store.delivery("e1.splunk"))["attempts"]) == 1
     await store.close()
     await open_store(url).close()

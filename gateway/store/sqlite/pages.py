@@ -65,12 +65,12 @@ def deliveries(db: apsw.Connection, filters: Mapping[str, str], cursor: str, lim
 
 
 def delivery(db: apsw.Connection, id: str) -> Item | None:
-    """One delivery, with its `progress` and, as `history`, every try that was made of it."""
+    """One delivery, with its `progress` and, as `attempts`, every try that was made of it."""
     if not (found := _rows(db, SQL["delivery"], {"id": id})):
         return None
     row = found[0]
-    history = _rows(db, SQL["attempts"], {"seq": row.pop("seq")})
-    return row | {"progress": _json(row["progress"]), "history": history}
+    attempts = _rows(db, SQL["attempts"], {"seq": row.pop("seq")})
+    return row | {"progress": _json(row["progress"]), "attempts": attempts}
 
 
 def dead_letters(db: apsw.Connection, filters: Mapping[str, str], cursor: str, limit: int) -> Page:
@@ -83,7 +83,7 @@ def dead_letters(db: apsw.Connection, filters: Mapping[str, str], cursor: str, l
 
 
 def dead_letter(db: apsw.Connection, id: str) -> Item | None:
-    """One of them: an item, or a delivery with its history."""
+    """One of them: an item, or a delivery with its attempts."""
     if found := _rows(db, SQL["dead item"], {"id": id}):
         return found[0]
     letter = delivery(db, id)

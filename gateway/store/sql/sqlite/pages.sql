@@ -33,7 +33,7 @@ limit :limit;
 select seq, body from incidents where id = :id;
 
 -- name: deliveries
-select deliveries.seq, deliveries.id, sink, state, attempts, due_at, held_since, ended_at, verdict,
+select deliveries.seq, deliveries.id, sink, state, attempts as tries, due_at, held_since, ended_at, verdict,
        event_id, coalesce(deliveries.incident_id, '') as incident_id,
        provider, action, severity, events.body ->> 'summary' as summary
 from deliveries
@@ -47,7 +47,7 @@ order by deliveries.seq desc
 limit :limit;
 
 -- name: delivery
-select deliveries.seq, deliveries.id, sink, state, attempts, due_at, held_since, ended_at, verdict,
+select deliveries.seq, deliveries.id, sink, state, attempts as tries, due_at, held_since, ended_at, verdict,
        event_id, coalesce(deliveries.incident_id, '') as incident_id,
        provider, action, severity, events.body ->> 'summary' as summary,
        deliveries.progress
