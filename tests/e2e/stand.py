@@ -38,7 +38,9 @@ def wait_for(what: str, condition: Callable[[], object], seconds: float = 15.0) 
     raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
-def call(method: str, url: str, body: object = None, headers: dict[str, str] | None = None, timeout: float = 10.0) -> tuple[int, object]:
+def call(
+    method: str, url: str, body: object = None, headers: dict[str, str] | None = None, timeout: float = 10.0
+) -> tuple[int, object]:
     """One HTTP call: status, and the body as data or text."""
     content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, content, {"content-type": "application/json"} | (headers or {}), method=method)
@@ -108,7 +110,9 @@ class Gateway:
         return call("POST", self.url + path, body, headers)
 
     def api(self, path: str, method: str = "GET", body: object = None) -> object:
-        status, document = call(method, f"{self.url}/api/v1{path}", body, {} if self.dev else {"authorization": f"Bearer {ADMIN}"})
+        status, document = call(
+            method, f"{self.url}/api/v1{path}", body, {} if self.dev else {"authorization": f"Bearer {ADMIN}"}
+        )
         assert status < 300, (status, document)
         return document
 
@@ -248,7 +252,13 @@ class Bulk(Receiver):
     def _item(self, action: dict, document: dict) -> dict:
         if self.throttle:
             self.throttle -= 1
-            return {"create": {"_id": action["_id"], "status": 429, "error": {"type": "es_rejected_execution_exception", "reason": "full"}}}
+            return {
+                "create": {
+                    "_id": action["_id"],
+                    "status": 429,
+                    "error": {"type": "es_rejected_execution_exception", "reason": "full"},
+                }
+            }
         if action["_id"] in self.stored:
             return {"create": {"_id": action["_id"], "status": 409, "error": {"type": "version_conflict_engine_exception"}}}
         self.stored[action["_id"]] = document

@@ -19,7 +19,8 @@ from .stand import Bulk, Gateway, Hec, call, free_port, wait_for
 
 BINARY = shutil.which("prometheus-alertmanager")
 needs_alertmanager = pytest.mark.skipif(
-    BINARY is None and os.environ.get("CI") != "true", reason="prometheus-alertmanager is not installed (Debian has a package of that name)"
+    BINARY is None and os.environ.get("CI") != "true",
+    reason="prometheus-alertmanager is not installed (Debian has a package of that name)",
 )
 
 CONFIG = """
@@ -111,16 +112,20 @@ def test_an_alert_is_one_incident_opened_and_resolved_and_told_to_both(tmp_path)
         config = quick(tmp_path)
         with Gateway(tmp_path, env=env, config=config) as gateway:
             incident = fire_and_resolve(tmp_path, gateway)
-            attempts = {d["id"].rpartition(".")[2]: len(gateway.api(f"/deliveries/{d['id']}")["attempts"]) for d in gateway.all("deliveries")}
+            attempts = {
+                d["id"].rpartition(".")[2]: len(gateway.api(f"/deliveries/{d['id']}")["attempts"])
+                for d in gateway.all("deliveries")
+            }
     assert (incident["status"], incident["severity"], incident["triggers"]) == ("resolved", "critical", 1)
     assert sorted(incident["sinks"]) == ["elastic", "splunk-hec"]
     wanted = [told("trigger", incident), told("resolve", incident)]
     assert [{key: event["event"][key] for key in wanted[0]} for event in hec.events] == wanted
     assert [(event["host"], event["sourcetype"]) for event in hec.events] == [("db-1:9100", "alert:prometheus")] * 2
     documents = [bulk.stored[id] for id in bulk.order]
-    assert [(d["event"]["action"], d["alert"]["dedup_key"], d["log"]["level"], d["message"], d["host"]["name"], d["labels"]) for d in documents] == [
-        (e["action"], e["dedup_key"], e["severity"], e["summary"], e["source"], e["labels"]) for e in wanted
-    ]
+    assert [
+        (d["event"]["action"], d["alert"]["dedup_key"], d["log"]["level"], d["message"], d["host"]["name"], d["labels"])
+        for d in documents
+    ] == [(e["action"], e["dedup_key"], e["severity"], e["summary"], e["source"], e["labels"]) for e in wanted]
     assert set(attempts) == {"elastic", "splunk-hec"}
 
 
@@ -129,7 +134,7 @@ def quick(folder: Path) -> Path:
     config = folder / "conf"
     (config / "sinks.d").mkdir(parents=True)
     for name in ("splunk-hec", "elastic"):
-        text = "like: {0}\ntitle: {0}, in a hurry\nretry: {{ first_delay: 100ms }}\n".format(name)
+        text = f"like: {name}\ntitle: {name}, in a hurry\nretry: {{ first_delay: 100ms }}\n"
         (config / "sinks.d" / f"{name}.yaml").write_text(text)
     return config
 

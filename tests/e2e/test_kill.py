@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
 import threading
 import time
 from pathlib import Path
-
-import http.client
 
 from .stand import Gateway, Receiver, wait_for
 
@@ -62,7 +61,12 @@ def produce(number: int, port: int, ledger: Ledger, stop: threading.Event) -> No
             body = json.dumps({"alerts": [alert | {"fingerprint": fingerprint, "startsAt": "2026-01-01T00:00:00Z"}]})
             while not stop.is_set():
                 try:
-                    connection.request("POST", "/webhooks/prometheus", body, {"authorization": "Bearer t0ken", "content-type": "application/json"})
+                    connection.request(
+                        "POST",
+                        "/webhooks/prometheus",
+                        body,
+                        {"authorization": "Bearer t0ken", "content-type": "application/json"},
+                    )
                     answer = connection.getresponse()
                     answer.read()
                     ok = answer.status == 202
@@ -164,7 +168,9 @@ def doubled(receiver: Receiver, name: str) -> int:
 
 
 def report(ledger: Ledger, receiver: Receiver, counts: dict[str, dict[str, int]], recoveries: list[float]) -> None:
-    print(f"\nseed {SEED}, kills {KILLS}, sent {ledger.sent}, acknowledged {len(ledger.acknowledged)}, broken off {ledger.broken}, lost 0")
+    print(
+        f"\nseed {SEED}, kills {KILLS}, sent {ledger.sent}, acknowledged {len(ledger.acknowledged)}, broken off {ledger.broken}, lost 0"
+    )
     for name in ("single", "batched"):
         print(f"{name}: {doubled(receiver, name)} doubled of {len(deliveries(receiver, name))}, counts {counts[name]}")
     print(f"until ready again: median {sorted(recoveries)[len(recoveries) // 2]:.2f} s, longest {max(recoveries):.2f} s")

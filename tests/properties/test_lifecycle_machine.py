@@ -20,15 +20,24 @@ class IncidentLife(RuleBasedStateMachine):
         self.number = 0
         self.following = set()  # sinks that were told of a trigger of the incident that is open
         self.worst = -1
-        self.told = {sink: "nothing" for sink in SINKS}
+        self.told = dict.fromkeys(SINKS, "nothing")
 
     def say(self, action, severity, prod):
         self.number += 1
         event = Event(
-            id=f"e{self.number}", provider="p", action=action, dedup_key="k", severity=severity, summary="s", occurred_at="", received_at="t"
+            id=f"e{self.number}",
+            provider="p",
+            action=action,
+            dedup_key="k",
+            severity=severity,
+            summary="s",
+            occurred_at="",
+            received_at="t",
         )
         matching = [
-            sink for sink in SINKS if sink == "all" or (sink == "errors" and severity in ("error", "critical")) or (sink == "prod" and prod)
+            sink
+            for sink in SINKS
+            if sink == "all" or (sink == "errors" and severity in ("error", "critical")) or (sink == "prod" and prod)
         ]
         decision = advance(self.incident, event, matching, self.rules)
         self.incident = decision.incident or self.incident

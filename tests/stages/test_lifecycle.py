@@ -13,12 +13,23 @@ HOLD = Lifecycle()
 
 
 def event(action="trigger", severity="error", at=LATER, id="e2", summary="later"):
-    return Event(id=id, provider="p", action=action, dedup_key="k", severity=severity, summary=summary, occurred_at=at, received_at=at)
+    return Event(
+        id=id, provider="p", action=action, dedup_key="k", severity=severity, summary=summary, occurred_at=at, received_at=at
+    )
 
 
 def incident(status="open", severity="error", sinks=("a",), **more):
     return Incident(
-        id="e1", provider="p", dedup_key="k", status=status, severity=severity, summary="first", opened_at=AT, updated_at=AT, sinks=sinks, **more
+        id="e1",
+        provider="p",
+        dedup_key="k",
+        status=status,
+        severity=severity,
+        summary="first",
+        opened_at=AT,
+        updated_at=AT,
+        sinks=sinks,
+        **more,
     )
 
 
@@ -67,7 +78,12 @@ def test_a_resolve_goes_where_its_trigger_went_whatever_matches_now(status):
 
 def test_an_acknowledge_is_told_once():
     first = advance(incident(), event("acknowledge"), [], HOLD)
-    assert (first.outcome, first.tell, first.incident.status, first.incident.acknowledged_at) == ("told", ("a",), "acknowledged", LATER)
+    assert (first.outcome, first.tell, first.incident.status, first.incident.acknowledged_at) == (
+        "told",
+        ("a",),
+        "acknowledged",
+        LATER,
+    )
     second = advance(first.incident, event("acknowledge", id="e3"), [], HOLD)
     assert (second.outcome, second.tell, second.filtered, second.incident.status) == ("held", (), ("a",), "acknowledged")
 
