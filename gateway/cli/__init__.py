@@ -10,6 +10,7 @@ import click
 from .. import __version__
 from ..errors import ConfigError, GatewayError
 from .output import complain, print_problems
+from .reference import reference
 from .replay import replay
 from .schema import schema
 from .serve import serve
@@ -18,7 +19,7 @@ from .test import test
 from .try_ import try_
 from .validate import validate
 
-COMMANDS = [serve, validate, test, try_, show, schema, replay]
+COMMANDS = [serve, validate, test, try_, show, schema, reference, replay]
 
 FINE, PROBLEMS, USED_WRONGLY, NOT_READY = range(4)
 

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [str(Path(sys.executable).parent / "gateway")]
@@ -73,7 +74,7 @@ class Gateway:
         config = ["--config", str(self.config)] if self.config else []
         return [*COMMAND, "serve", "--port", str(self.port), *config, *(["--dev"] if self.dev else [])]
 
-    def start(self) -> Gateway:
+    def start(self) -> Self:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.arguments(), env=self.env, cwd=self.folder, stdout=log, stderr=log)
         wait_for(f"the gateway; its log says {self.log.read_text()[-2000:]}", self.ready)
@@ -99,7 +100,7 @@ class Gateway:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=30)
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(self, *_: object) -> None:
@@ -194,7 +195,7 @@ class Receiver:
         self._server.shutdown()
         self._server.server_close()
 
-    def __enter__(self) -> Receiver:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

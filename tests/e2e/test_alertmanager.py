@@ -11,6 +11,7 @@ import time
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import osmem_server
 import pytest
@@ -68,7 +69,7 @@ class Alertmanager:
         }
         assert call("POST", f"{self.url}/api/v2/alerts", [alert])[0] == 200
 
-    def __enter__(self) -> Alertmanager:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -106,31 +106,31 @@ def test_what_got_a_2xx_survives_every_kill(tmp_path: Path) -> None:
         text = SINK.format(name=name, variable="SINK_URL", batch=batch, concurrency=CONCURRENCY)
         (config / "sinks.d" / f"{name}.yaml").write_text(text)
     ledger, stop = Ledger(), threading.Event()
-    with Receiver(flaky(chance)) as receiver:
-        with Gateway(tmp_path, config=config, env={"PROMETHEUS_TOKEN": "t0ken", "SINK_URL": receiver.url}) as gateway:
-            producers = [threading.Thread(target=produce, args=(n, gateway.port, ledger, stop)) for n in range(PRODUCERS)]
-            for producer in producers:
-                producer.start()
-            recoveries = []
-            for _ in range(KILLS):
-                time.sleep(chance.uniform(0.3, 1.5))
-                gateway.kill()
-                began = time.monotonic()
-                gateway.start()
-                recoveries.append(time.monotonic() - began)
-            time.sleep(0.5)
-            stop.set()
-            for producer in producers:
-                producer.join()
+    env = {"PROMETHEUS_TOKEN": "t0ken"}
+    with Receiver(flaky(chance)) as receiver, Gateway(tmp_path, config=config, env=env | {"SINK_URL": receiver.url}) as gateway:
+        producers = [threading.Thread(target=produce, args=(n, gateway.port, ledger, stop)) for n in range(PRODUCERS)]
+        for producer in producers:
+            producer.start()
+        recoveries = []
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0.3, 1.5))
+            gateway.kill()
             began = time.monotonic()
-            wait_for("every delivery", gateway.drained, 120)
-            print(f"drained in {time.monotonic() - began:.1f} s")
-            counts = gateway.assert_conserved()
-            judge(gateway, ledger, receiver, counts)
-            status, _ = gateway.post("/webhooks/prometheus", fresh(), authorization="Bearer t0ken")
-            assert status == 202
-            wait_for("a fresh event", lambda: any(e["key"] == "fresh" for e in deliveries(receiver, "single")), 10)
-            report(ledger, receiver, counts, recoveries)
+            gateway.start()
+            recoveries.append(time.monotonic() - began)
+        time.sleep(0.5)
+        stop.set()
+        for producer in producers:
+            producer.join()
+        began = time.monotonic()
+        wait_for("every delivery", gateway.drained, 120)
+        print(f"drained in {time.monotonic() - began:.1f} s")
+        counts = gateway.assert_conserved()
+        judge(gateway, ledger, receiver, counts)
+        status, _ = gateway.post("/webhooks/prometheus", fresh(), authorization="Bearer t0ken")
+        assert status == 202
+        wait_for("a fresh event", lambda: any(e["key"] == "fresh" for e in deliveries(receiver, "single")), 10)
+        report(ledger, receiver, counts, recoveries)
 
 
 def fresh() -> dict:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.cli.schema import _texts
 from gateway.config import check, load
 from gateway.config.files import KINDS, catalogue_sources
 from gateway.config.public import SCHEMAS
+from gateway.config.schema import Provider, Settings, Sink
+from gateway.config.schemas import undescribed
 from gateway.trials import run_provider_tests, run_sink_tests
 
 ROOT = Path(__file__).parents[2]
@@ -72,15 +75,10 @@ def _lines(path: Path) -> int:
 
 
 def test_the_schemas_are_what_the_structs_say():
-    from gateway.cli.schema import _texts
-
     assert {name: (ROOT / "schemas" / f"{name}.schema.json").read_text() for name in SCHEMAS} == _texts()
 
 
 def test_every_key_of_every_file_is_described():
-    from gateway.config.schema import Provider, Settings, Sink
-    from gateway.config.schemas import undescribed
-
     assert [name for kind in (Provider, Sink, Settings) for name in undescribed(kind)] == []
 
 
