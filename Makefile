@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types imports schemas validate lock soak clean
+.PHONY: help setup run test check format lint types imports schemas validate docs lock soak clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## +/|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -53,6 +53,10 @@ schemas: $(RUN)  ## the JSON Schemas are what the structs say
 validate: $(RUN) ## the shipped files are right and mean what their tests say
 	$(BIN)/gateway validate providers.d sinks.d examples
 	$(BIN)/gateway test
+
+docs: $(DEV)     ## renew what is made from the code: the reference and the JSON Schemas
+	$(BIN)/gateway schema --write schemas
+	$(BIN)/gateway reference > docs/reference.md
 
 lock:            ## renew the locks (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build pyproject.toml -o requirements/run.lock

@@ -101,6 +101,8 @@ def _server(config: Config, door: object) -> Server:
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=bool(config.settings.trusted_proxies),
+            forwarded_allow_ips=[network.text for network in config.settings.trusted_proxies],
             lifespan="on",
             timeout_graceful_shutdown=int(config.settings.drain),
             h11_max_incomplete_event_size=64 * 1024,

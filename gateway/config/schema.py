@@ -366,6 +366,8 @@ class Settings(Keys, frozen=True):
     port: The port to listen on.
     store: Where everything is kept: `sqlite:///path` (relative) or `sqlite:////path` (absolute).
     admin_token: The token that opens the API.
+    trusted_proxies: Networks of the proxies before us, as CIDR: the address and scheme that they say a sender has, in
+      X-Forwarded-For and X-Forwarded-Proto, are believed. From anybody else those headers mean nothing.
     aliases: Other paths for a provider's door: path to provider.
     catalogue: Whether the shipped providers and sinks are there, each once its secrets and variables are set.
     secrets_dir: The directory that `file:` references are relative to.
@@ -379,6 +381,7 @@ class Settings(Keys, frozen=True):
     port: int = 8080
     store: str = "sqlite:///gateway.db"
     admin_token: Reference = Reference(env="GATEWAY_ADMIN_TOKEN")
+    trusted_proxies: list[Network] = []
     aliases: dict[str, str] = {}
     catalogue: bool = True
     secrets_dir: str = ""

@@ -10,6 +10,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from .stand import Gateway, Receiver, wait_for
 
 KILLS = int(os.environ.get("SOAK_KILLS", "5"))
@@ -98,6 +100,7 @@ def deliveries(receiver: Receiver, name: str) -> list[dict]:
     return found
 
 
+@pytest.mark.timeout(240 + 10 * KILLS)
 def test_what_got_a_2xx_survives_every_kill(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     config = tmp_path / "conf"

@@ -257,6 +257,19 @@ def test_a_resolve_waits_for_its_trigger(tmp_path):
         assert [document["action"] for document in receiver.documents()] == ["trigger", "resolve"]
 
 
+@pytest.mark.parametrize(("trusted", "status"), [("[127.0.0.0/8]", 202), ("[]", 401)])
+def test_the_address_that_a_proxy_names_is_believed_of_a_trusted_one_only(tmp_path, trusted, status):
+    root = config(tmp_path)
+    (root / "gateway.yaml").write_text(f"trusted_proxies: {trusted}\n")
+    (root / "providers.d" / "near.yaml").write_text("like: prometheus\ntitle: Near\nallow_from: [192.0.2.0/24]\n")
+    with started(tmp_path, root) as gateway:
+        headers = {"authorization": "Bearer t0ken", "x-forwarded-for": "192.0.2.7"}
+        answered, document = gateway.post("/webhooks/near", alert("a"), **headers)
+        assert answered == status, document
+        refused, _ = gateway.post("/webhooks/near", alert("a"), **headers | {"x-forwarded-for": "198.51.100.1"})
+    assert refused == 401
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/health", "/readyz", "/metrics"])
 def test_health_and_metrics_need_no_token(tmp_path, path):
     with started(tmp_path, config(tmp_path)) as gateway:
