@@ -1,23 +1,26 @@
 """
 Bringing deliveries to one sink, once: render, authorize, send, judge, and say where that leaves each.
 
-A batch that is refused as a whole is halved until the poison is alone.
+A batch that is refused as a whole is halved until the poison is alone, for as long as the claim allows: what was not sent by
+then comes back untried.
 """
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
+from . import telemetry
 from .errors import SecretUnset, StageError, Undelivered, Unrenderable
 from .expr import ExpressionError
-from .model import Attempt, Delivery, Request, Response
+from .model import Attempt, Delivery, Request, Response, Verdict
 from .stages.answer import Visit
 from .stages.authorize import authorize, sign
 from .stages.deliver import Answers, Judgement, judge, next_state
@@ -32,10 +35,11 @@ if TYPE_CHECKING:
 
 EXCERPT = 2_000  # characters of an answer that are kept
 VISIT_TIMEOUT = 10.0  # seconds
+ESCALATED = "escalated"  # remembered for an incident and a sink that waits before it tells: it was told
 
 
 class Trip(Struct, frozen=True, kw_only=True):
-    """What a sink's deliveries need on their way: its file, its names in scope, the client, a clock, a die."""
+    """What a sink's deliveries need on their way: its file, its names in scope, the client, a clock, a die, and until when."""
 
     sink: Sink
     names: Mapping[str, Any]
@@ -44,6 +48,7 @@ class Trip(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float]
     chance: Callable[[], float]
     say: Callable[[str], None]
+    until: float  # epoch seconds after which no request is begun
 
     def scope(self, delivery: Delivery) -> dict[str, Any]:
         """The names that a delivery's expressions have."""
@@ -61,22 +66,94 @@ async def bring(
     say: Callable[[str], None] = print,
 ) -> list[Result]:
     """Try once; what came of each delivery. Nothing is raised for a delivery that fails: its result says why."""
-    sink = config.sinks[name]
-    trip = Trip(sink=sink, names=config.scope_of(name), config=config, client=client, clock=clock, chance=chance, say=say)
-    if sink.print is not None:
+    sink, began = config.sinks[name], clock()
+    trip = Trip(
+        sink=sink,
+        names=config.scope_of(name),
+        config=config,
+        client=client,
+        clock=clock,
+        chance=chance,
+        say=say,
+        until=began + patience(sink) - sink.limits.timeout,
+    )
+    try:
+        results = await _bring(trip, deliveries)
+    except Exception as error:  # noqa: BLE001 - one delivery that trips us over may not stop the others, and must not be lost
+        telemetry.failed_unexpectedly(f"sink {name}", error)
+        fault = Judgement("retry", f"a fault in the gateway ({type(error).__name__}); its log has the place")
+        results = [_settled(trip, delivery, fault, began, None) for delivery in deliveries]
+    places = {delivery.id: place for place, delivery in enumerate(deliveries)}
+    return sorted(results, key=lambda result: places[result.delivery.id])
+
+
+def patience(sink: Sink) -> float:
+    """
+    Seconds that one call of `bring` may take, and so what a claim's lease must outlast: enough to settle at least one delivery
+    even if every try takes its whole timeout. A batch is halved until one is alone; one try more is for what the clock loses.
+    """
+    tries = len(sink.steps) or 1
+    if sink.batch is not None:
+        tries += math.ceil(math.log2(max(1, sink.batch.events)))
+    return sink.limits.timeout * (tries + 1)
+
+
+async def _bring(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
+    held = [result for delivery in deliveries if (result := _held(trip, delivery))]
+    kept = {result.delivery.id for result in held}
+    results = await _bring_now(trip, [delivery for delivery in deliveries if delivery.id not in kept])
+    return held + ([_escalated(result) for result in results] if trip.sink.escalate_after is not None else results)
+
+
+async def _bring_now(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
+    if trip.sink.print is not None:
         return [_print(trip, delivery) for delivery in deliveries]
-    if sink.steps:
+    if trip.sink.steps:
         return [await _walk(trip, delivery) for delivery in deliveries]
     return await _send_together(trip, deliveries)
 
 
+def _held(trip: Trip, delivery: Delivery) -> Result | None:
+    """
+    What becomes of a delivery that `escalate_after` keeps back; None where it goes now.
+
+    A trigger waits, and is told only if its incident is open by then. What follows it waits behind it, as always, and is told
+    only if the trigger was.
+    """
+    wait, event, told = trip.sink.escalate_after, delivery.event, ESCALATED in delivery.memory
+    if wait is None or delivery.incident is None:
+        return None
+    if event.action != "trigger":
+        return None if told else _cancelled(delivery, "its incident was never escalated to this sink")
+    if delivery.incident.status != "open":
+        return _cancelled(delivery, f"the incident is {delivery.incident.status}; only an open one is escalated")
+    due = datetime.fromisoformat(event.received_at).timestamp() + wait
+    if told or trip.clock() >= due:
+        return None
+    return _untried(delivery, due, f"escalates after {wait:g} s, if the incident is still open then")
+
+
+def _escalated(result: Result) -> Result:
+    if result.attempt is None or result.delivery.event.action != "trigger":
+        return result
+    return replace(result, memory={**(result.memory or result.delivery.memory), ESCALATED: True})
+
+
+def _cancelled(delivery: Delivery, reason: str) -> Result:
+    return Result(delivery=delivery, attempt=None, state="cancelled", verdict=reason)
+
+
+def _untried(delivery: Delivery, due_at: float, reason: str) -> Result:
+    return Result(delivery=delivery, attempt=None, state="pending", due_at=due_at, verdict=reason)
+
+
+def _too_late(trip: Trip, delivery: Delivery) -> Result:
+    return _untried(delivery, trip.clock(), "not sent yet: the time of its claim was up")
+
+
 async def visit(client: Client, page: Visit, scope: Mapping[str, Any]) -> None:
     """Fetch the page that confirms a subscription, from an allowed host over https. Raises Undelivered."""
-    url = str(page.url(scope) or "")
-    parts = urlsplit(url)
-    if parts.scheme != "https" or not any(host.matches(parts.hostname or "") for host in page.hosts):
-        raise Undelivered("the page to visit is not on an allowed host", reason="host", retryable=False)
-    response = await client.send(Request(method="GET", url=url, headers={}), timeout=VISIT_TIMEOUT)
+    response = await client.send(Request(method="GET", url=page.address(scope), headers={}), timeout=VISIT_TIMEOUT)
     if not 200 <= response.status < 300:
         raise Undelivered(f"the page to visit answered {response.status}", reason="answer")
 
@@ -119,6 +196,8 @@ def _parcels(trip: Trip, deliveries: Sequence[Delivery]) -> Iterable[Parcel | tu
 
 async def _send(trip: Trip, deliveries: Sequence[Delivery], request: Request) -> list[Result]:
     began = trip.clock()
+    if began > trip.until:
+        return [_too_late(trip, delivery) for delivery in deliveries]
     judgements, response = await _exchange(trip, request, trip.sink.response, len(deliveries))
     refused = judgements[0].verdict in ("split", "dead") and not judgements[0].own
     if refused and len(deliveries) > 1:
@@ -135,41 +214,73 @@ async def _exchange(trip: Trip, request: Request, answers: Answers, count: int) 
     try:
         authorized = authorize(trip.sink.auth, request, trip.config.secrets)
         signed = sign(trip.sink.sign, authorized, trip.config.secrets, trip.clock())
-        response = await trip.client.send(signed, timeout=trip.sink.limits.timeout, tls=trip.sink.tls)
+        limits, tls = trip.sink.limits, trip.sink.tls
+        response = await trip.client.send(signed, timeout=limits.timeout, tls=tls, certificate=_certificate(trip))
     except SecretUnset as error:
         return [Judgement("park", str(error))] * count, None
     except Undelivered as error:
-        return [Judgement("retry" if error.retryable else "dead", str(error), error.retry_after)] * count, None
+        verdict: Verdict = "park" if error.reason == "tls" else "retry" if error.retryable else "dead"
+        return [Judgement(verdict, str(error), error.retry_after)] * count, None
     return judge(answers, response, count, trip.clock()), response
+
+
+def _certificate(trip: Trip) -> str:
+    """What stands behind `tls.client_cert`: PEM, or the path of a file. Raises SecretUnset."""
+    tls = trip.sink.tls
+    return trip.config.secrets.look_up(tls.client_cert) if tls is not None and tls.client_cert is not None else ""
+
+
+class _Walk(Struct):
+    """How far a delivery has come along its steps."""
+
+    memory: dict[str, Any]
+    progress: dict[str, Any]
+    response: Response | None = None
+
+
+_LATE = Judgement("retry", "the time of its claim was up")
 
 
 async def _walk(trip: Trip, delivery: Delivery) -> Result:
     """A delivery's steps in order, those whose `when` holds; a retry goes on where it stopped."""
-    began, memory, progress = trip.clock(), dict(delivery.memory), dict(delivery.progress)
-    response: Response | None = None
-    judgement: Judgement | None = None
+    began, walk = trip.clock(), _Walk(dict(delivery.memory), dict(delivery.progress))
+    end: Judgement | None = None
     for step in trip.sink.steps:
-        scope = trip.scope(delivery) | {"memory": memory}
-        if step.name in progress:
-            continue
-        try:
-            if step.when is not None and not step.when(scope):
-                continue
-            request = render(step.request, scope)
-        except (StageError, ExpressionError) as error:
-            judgement = Judgement("dead", f"render: step {step.name}: {error}")
-            break
-        (judgement,), response = await _exchange(trip, request, step.response, 1)
-        if judgement.verdict != "delivered":
-            judgement = replace(judgement, reason=f"step {step.name}: {judgement.reason}")
-            break
-        memory |= _remembered(step, response)
-        progress[step.name] = True
-    if judgement is None and not progress:
-        return Result(delivery=delivery, attempt=None, state="cancelled", verdict="no step applies to it")
-    judged = judgement or Judgement("delivered", "every step was done")
-    settled = _settled(trip, delivery, judged, began, response)
-    return replace(settled, memory=memory if memory != delivery.memory else None, progress=progress)
+        if end is None and step.name not in walk.progress:
+            end = await _take(trip, delivery, step, walk)
+    if end is None and not walk.progress:
+        return _cancelled(delivery, "no step applies to it")
+    if end is _LATE:
+        result = _too_late(trip, delivery)
+    else:
+        result = _settled(trip, delivery, end or Judgement("delivered", "every step was done"), began, walk.response)
+    return replace(result, memory=walk.memory if walk.memory != delivery.memory else None, progress=walk.progress)
+
+
+async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judgement | None:
+    """One step. None: it is done, or does not apply; else why the walk ends here."""
+    try:
+        request = _asked(step, trip.scope(delivery) | {"memory": walk.memory})
+    except (StageError, ExpressionError) as error:
+        return Judgement("dead", f"render: step {step.name}: {error}")
+    if request is None:
+        return None
+    if trip.clock() > trip.until:
+        return _LATE
+    (judgement,), walk.response = await _exchange(trip, request, step.response, 1)
+    if judgement.verdict != "delivered":
+        return replace(judgement, reason=f"step {step.name}: {judgement.reason}")
+    walk.progress[step.name] = True  # whatever follows, it is not sent a second time
+    try:
+        walk.memory |= _remembered(step, walk.response)
+    except ExpressionError as error:
+        return Judgement("dead", f"step {step.name}: remember: {error}")
+    return None
+
+
+def _asked(step: Step, scope: Mapping[str, Any]) -> Request | None:
+    """The request of a step; None where its `when` does not hold."""
+    return None if step.when is not None and not step.when(scope) else render(step.request, scope)
 
 
 def _remembered(step: Step, response: Response | None) -> dict[str, Any]:
@@ -189,7 +300,7 @@ def _settled(
         seconds=max(0.0, now - began),
         verdict=judgement.verdict,
         status=response.status if response else None,
-        excerpt=trip.config.secrets.mask(response.text[:EXCERPT]) if response else "",
+        excerpt=trip.config.secrets.mask(response.text)[:EXCERPT] if response else "",
         error="" if judgement.verdict == "delivered" else trip.config.secrets.mask(judgement.reason),
         batch=batch,
     )

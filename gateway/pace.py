@@ -16,13 +16,28 @@ class Bucket:
 
     def wait(self, now: float, tokens: float = 1.0) -> float:
         """Take so many tokens and return 0.0; or take none and return the seconds until they are there."""
+        missing = self.missing(now, tokens)
+        if missing == 0:
+            self.take(tokens)
+        return missing
+
+    def missing(self, now: float, tokens: float = 1.0) -> float:
+        """Seconds until so many tokens are there, or all there is room for; none is taken."""
+        return max(0.0, (min(tokens, self._capacity) - self._fill(now)) / self._per_second)
+
+    def whole(self, now: float) -> int:
+        """How many tokens can be taken now."""
+        return max(0, int(self._fill(now)))
+
+    def _fill(self, now: float) -> float:
         passed = 0.0 if self._filled_at is None else max(0.0, now - self._filled_at)
         self._filled_at = now
         self._tokens = min(self._capacity, self._tokens + passed * self._per_second)
-        if self._tokens >= min(tokens, self._capacity):
-            self._tokens -= tokens
-            return 0.0
-        return (min(tokens, self._capacity) - self._tokens) / self._per_second
+        return self._tokens
+
+    def take(self, tokens: float = 1.0) -> None:
+        """Take so many, though they may not be there yet: whoever comes next waits the longer."""
+        self._tokens -= tokens
 
 
 class Fuse:
@@ -49,7 +64,9 @@ class Fuse:
         return was_blown
 
     def failed(self, now: float, *, at_once: bool = False) -> bool:
-        """Count a failure; whether the fuse blew just now."""
+        """Count a failure; whether the fuse blew just now. What was under way when it blew tells nothing new."""
+        if self.wait(now):
+            return False
         self._in_a_row += 1
         if not (self.blown or at_once or self._in_a_row >= self._most):
             return False

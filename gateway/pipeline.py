@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from . import telemetry
 from .courier import bring, visit
 from .model import Delivery, Webhook
-from .reading import decider, greeting_before_proof, prove, understand, without_credentials
+from .reading import decider, greeting_before_proof, prove, understand
 from .stages.answer import Answer, Handshake, Reply, accepted, fill
 from .store import Intake, Result
 
@@ -52,7 +52,7 @@ class Pipeline:
 
         receipt = await self.store.accept(
             Intake(
-                webhook=without_credentials(provider, webhook),
+                webhook=understood.webhook,
                 decide=decider(config, provider),
                 events=understood.events,
                 dead=understood.dead,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,10 +15,10 @@ from .errors import Unmappable
 from .expr import ExpressionError
 from .model import DeadItem, Decision, Event, Incident, Webhook
 from .stages.answer import Handshake, greet
-from .stages.decode import decode
+from .stages.decode import decode, redacted
 from .stages.lifecycle import advance
-from .stages.mapping import Mapped, read_events
-from .stages.verify import allowed, verify
+from .stages.mapping import Mapped, flat, read_events, short
+from .stages.verify import All, AnyOf, Scheme, Token, allowed, verify
 from .store import Decide
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 class Understood(Struct, frozen=True, kw_only=True):
     """What a webhook means. With a `handshake` it tells of nothing; `filtered` counts what the provider's `match` drops."""
 
+    webhook: Webhook  # as it may be stored: without credentials and what is redacted
     scope: Mapping[str, Any]
     events: Sequence[Event] = ()
     dead: Sequence[DeadItem] = ()
@@ -64,31 +66,44 @@ def understand(provider: Provider, webhook: Webhook, only: Sequence[int] | None 
     """
     What a verified webhook means; `only` names the items to map (a replay of dead ones).
 
+    It is read as it may be stored: what is secret never reaches an expression, and a replay says what the first reading said.
     Raises Undecodable when the sender's bytes are at fault. What we cannot map is in `dead`.
     """
-    bare = _bare_scope(webhook)
+    webhook = without_credentials(provider, webhook)
+    scope: Mapping[str, Any] = _bare_scope(webhook)
     try:
-        payloads = decode(provider.body, webhook)
+        scopes = [provider.filled(each | {"tables": provider.tables}) for each in decode(provider.body, webhook)]
+        scope = scopes[0] if scopes else scope
+        handshake = greet(provider.handshake, webhook, scope, verified=True)
+        delivery_id = _delivery_id(provider, scope)
     except Unmappable as error:
-        return Understood(scope=bare, dead=(DeadItem(index=-1, stage="decode", reason=error.reason, message=str(error)),))
-    scopes = [payload.scope | {"tables": provider.tables} for payload in payloads]
-    first = scopes[0] if scopes else bare
-    try:
-        handshake = greet(provider.handshake, webhook, first, verified=True)
-        delivery_id = provider.delivery_id(first) if provider.delivery_id is not None else None
+        return _lost(webhook, scope, "decode", error.reason, error)
     except ExpressionError as error:
-        return Understood(scope=first, dead=(DeadItem(index=-1, stage="map", reason="expression", message=str(error)),))
+        return _lost(webhook, scope, "map", "expression", error)
     mapped = Mapped() if handshake else read_events(provider, webhook, scopes, project=provider.project, only=only)
-    kept = [event for event in mapped.events if provider.match.holds(event) and provider.match.wants(event.action)]
+    kept = tuple(event for event in mapped.events if provider.match.holds(event) and provider.match.wants(event.action))
     return Understood(
-        scope=first,
+        webhook=webhook,
+        scope=scope,
         events=kept,
         dead=mapped.dead,
         ignored=mapped.ignored,
         filtered=len(mapped.events) - len(kept),
-        delivery_id=str(delivery_id or ""),
+        delivery_id=delivery_id,
         handshake=handshake,
     )
+
+
+def _lost(webhook: Webhook, scope: Mapping[str, Any], stage: str, reason: str, error: Exception) -> Understood:
+    whole = DeadItem(index=-1, stage=stage, reason=reason, message=str(error))
+    return Understood(webhook=webhook, scope=scope, dead=(whole,))
+
+
+def _delivery_id(provider: Provider, scope: Mapping[str, Any]) -> str:
+    try:
+        return "" if provider.delivery_id is None else short(flat(provider.delivery_id(scope)))
+    except ExpressionError as error:
+        raise ExpressionError(f"delivery_id: {error}") from None
 
 
 def decider(config: Config, provider: Provider) -> Decide:
@@ -109,15 +124,43 @@ def decider(config: Config, provider: Provider) -> Decide:
 
 
 def without_credentials(provider: Provider, webhook: Webhook) -> Webhook:
-    """The webhook as it may be stored: no header or query parameter that proves the sender's identity."""
-    headers, query = provider.auth.conceals()
-    return replace(
-        webhook,
-        headers={name: value for name, value in webhook.headers.items() if name not in headers | ALWAYS_CONCEALED},
-        query={name: value for name, value in webhook.query.items() if name not in query},
-        url=webhook.url.partition("?")[0],
-        rest="",
+    """
+    The webhook as it may be stored and shown: without what proves the sender's identity and what the file's `redact` names.
+    Without it twice is the same as once. Raises Undecodable where a body that must be redacted cannot be read.
+    """
+    (headers, query), tokens = provider.auth.conceals(), _tokens(provider.auth)
+    return redacted(
+        provider.body,
+        provider.redact,
+        {token.field for token in tokens if token.field is not None},
+        replace(
+            webhook,
+            headers={name: value for name, value in webhook.headers.items() if name not in headers | CONCEALED_HEADERS},
+            query={name: value for name, value in webhook.query.items() if name not in query | CONCEALED_QUERY},
+            url=_url(webhook, tokens),
+            rest="",
+        ),
     )
 
 
-ALWAYS_CONCEALED = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+# What carries credentials whether or not the file asks for them: RFC 9110, 11.6 and 11.7; RFC 6750, 2.3; and the usual ones.
+CONCEALED_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-auth-token"})
+CONCEALED_QUERY = frozenset({"access_token"})
+
+
+def _url(webhook: Webhook, tokens: Sequence[Token]) -> str:
+    """The URL without its query, and without the path behind the provider's name where a token stands in that."""
+    url = webhook.url.partition("?")[0]
+    if not webhook.rest or all(token.segment is None for token in tokens):
+        return url
+    plain, rest = unquote(url).rstrip("/"), webhook.rest.strip("/")
+    return plain.removesuffix(rest) if plain.endswith(f"/{rest}") else ""
+
+
+def _tokens(scheme: Scheme) -> list[Token]:
+    match scheme:
+        case Token():
+            return [scheme]
+        case All() | AnyOf():
+            return [token for each in scheme.of for token in _tokens(each)]
+    return []

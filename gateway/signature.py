@@ -7,10 +7,9 @@ A spec verifies what comes in and signs what goes out; bytes go through untouche
 from __future__ import annotations
 
 import base64
-import binascii
 import difflib
-import hashlib
 import hmac
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -19,8 +18,11 @@ from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from .errors import SecretUnset, Unverified
-from .values import Duration, Keys, Reference, Secrets
+from .errors import Unverified
+from .values import Duration, Keys, Reference, Secrets, check_secrets
+
+MOST_FIELDS = 1000  # of a form whose fields are signed
+_NAMED = r"[!#$%&*+.^_`|~0-9A-Za-z-]+"  # what a header may be called (RFC 9110), without the quote
 
 
 class Signed(Struct, frozen=True, dict=True):
@@ -33,23 +35,40 @@ class Signed(Struct, frozen=True, dict=True):
 
     @cached_property
     def form(self) -> list[tuple[str, str]]:
-        """The fields of a form body; none where it is no form."""
+        """The fields of a form body, in byte order, each byte as the letter of that number (latin-1): nothing is lost."""
         try:
-            return parse_qsl(self.body.decode(), keep_blank_values=True, max_num_fields=1000)
+            pairs = parse_qsl(self.body.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=MOST_FIELDS)
         except ValueError:
-            return []
+            raise Unverified(f"the form that is signed has more than {MOST_FIELDS} fields", reason="form") from None
+        return sorted(pairs)
 
 
 Part = Callable[[Signed, str, bytes], bytes]
 _PLACE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-_HEADER = re.compile(r"""headers\[(['"])([A-Za-z0-9-]+)\1\]""")
+_HEADER = re.compile(rf"""headers\[(['"])({_NAMED})\1\]""")
 _NAMES: dict[str, Part] = {
     "body": lambda signed, timestamp, secret: signed.body,
     "timestamp": lambda signed, timestamp, secret: timestamp.encode(),
     "url": lambda signed, timestamp, secret: signed.url.encode(),
     "secret": lambda signed, timestamp, secret: secret,
-    "form | sorted_pairs": lambda signed, timestamp, secret: "".join(key + value for key, value in sorted(signed.form)).encode(),
+    "form | sorted_pairs": lambda signed, timestamp, secret: "".join(key + value for key, value in signed.form).encode("latin-1"),
 }
+
+
+def raw(text: str) -> bytes:
+    """The bytes of a header's value: on the wire each was one letter (latin-1); what a test writes beyond that is UTF-8."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode(errors="replace")
+
+
+def check_header(name: str, prefix: str = "", key: str = "header") -> None:
+    """Raise ValueError for what is no header's name, or for what no value can begin with."""
+    if not re.fullmatch(_NAMED, name):
+        raise ValueError(f"{key}: {name!r} is no header's name")
+    if not re.fullmatch(r"(?! )[ -~]*", prefix):
+        raise ValueError(f"prefix: no header's value begins with {prefix!r}")
 
 
 class ByteTemplate:
@@ -59,6 +78,8 @@ class ByteTemplate:
         self.text = text
         self.headers: list[str] = []
         pieces = _PLACE.split(text)
+        if any("{{" in literal or "}}" in literal for literal in pieces[::2]):
+            raise ValueError(f"{text!r} has braces that open or close nothing; a name stands between {{{{ and }}}}")
         self._parts = [
             self._name(piece) if index % 2 else _literal(piece) for index, piece in enumerate(pieces) if index % 2 or piece
         ]
@@ -69,7 +90,7 @@ class ByteTemplate:
         if found := _HEADER.fullmatch(name):
             header = found[2].lower()
             self.headers.append(header)
-            return lambda signed, timestamp, secret: signed.headers.get(header, "").encode("latin-1", "replace")
+            return lambda signed, timestamp, secret: raw(signed.headers.get(header, ""))
         known = [*_NAMES, "headers['…']"]
         near = difflib.get_close_matches(name, known, 1)
         hint = f"did you mean {near[0]!r}?" if near else f"names here: {', '.join(known)}"
@@ -111,12 +132,13 @@ class Place(Keys, frozen=True):
     prefix: str = ""
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", self.header):
-            raise ValueError(f"header: {self.header!r} is no header's name")
+        check_header(self.header, self.prefix)
+        if self.split and self.split in self.prefix:
+            raise ValueError(f"prefix: {self.split!r} splits the header, so that no value can begin with {self.prefix!r}")
 
     def find(self, value: str) -> list[str]:
         """The values behind the prefix."""
-        parts = [part.strip() for part in value.split(self.split)] if self.split else [value]
+        parts = [part.strip(" \t") for part in value.split(self.split)] if self.split else [value]
         return [part.removeprefix(self.prefix) for part in parts if part.startswith(self.prefix)]
 
 
@@ -157,29 +179,70 @@ class Signature(Keys, frozen=True):
     aliases: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        if self.timestamp is None and (self.signed.uses("timestamp") or self.key.uses("timestamp")):
-            raise ValueError("`{{ timestamp }}` is signed, so say where it stands: `timestamp: { header: … }`")
+        check_secrets(self, "secret", decoded=True)
+        for name in (*self.aliases, *self.aliases.values()):
+            check_header(name, key="aliases")
+        for complaint in filter(None, (self._unsafe(), self._unclear())):
+            raise ValueError(complaint)
+
+    def _unsafe(self) -> str:
+        """What would let a stranger through."""
+        uses = {name for name in _NAMES for template in (self.signed, self.key) if template.uses(name)}
+        if "secret" not in uses:
+            return "key: the secret is not in it, so anybody could sign"
+        if not uses & {"body", "url", "form | sorted_pairs"}:
+            return "signed: the body is not in it, so anybody could change it"
+        if self.timestamp is None and "timestamp" in uses:
+            return "`{{ timestamp }}` is signed, so say where it stands: `timestamp: { header: … }`"
+        if self.timestamp is not None and not ("timestamp" in uses or self.timestamp.header.lower() in self.covers):
+            return (
+                "timestamp: it is not signed, so anybody could change it; put `{{ timestamp }}` into `signed`, or take this away"
+            )
+        return ""
+
+    def _unclear(self) -> str:
+        """What would keep everybody out."""
+        place, clock = self.signature, self.timestamp
+        letters = r"[0-9a-f]+" if self.encoding == "hex" else r"[0-9A-Za-z+/=]+"
+        if re.fullmatch(letters, place.split):
+            return f"signature: {place.split!r} may stand in a signature, so it cannot split the header"
+        if clock is None or clock.header.lower() != place.header.lower():
+            return ""
+        if not clock.split or clock.split != place.split or not clock.prefix:
+            return "timestamp: it shares its header with the signature; give both the same `split`, and it a `prefix`"
+        return ""
+
+    @property
+    def covers(self) -> frozenset[str]:
+        """The headers that are signed, or that the key is made of, in lower case."""
+        return frozenset({*self.signed.headers, *self.key.headers})
+
+    def is_carried_by(self, headers: Mapping[str, str]) -> bool:
+        """Whether there is a signature among these headers (names in lower case)."""
+        name = self.signature.header.lower()
+        return name in headers or self._aliases.get(name) in headers
 
     def verify(self, signed: Signed, secrets: Secrets, now: float) -> None:
         """Return, or raise Unverified (SecretUnset where no secret has a value). No other error, whatever the sender wrote."""
         signed = self._with_aliases(signed)
-        candidates = self.signature.find(_header(signed, self.signature.header))
+        given = self.signature.find(_header(signed, self.signature.header))
         timestamp = self._fresh(signed, now) if self.timestamp is not None else ""
-        for name in {*self.signed.headers, *self.key.headers}:
+        for name in sorted(self.covers):
             _header(signed, name)
-        given = [candidate.encode("latin-1", "replace") for candidate in candidates]
+        if not given:
+            raise Unverified(f"{self.signature.header} has no value that begins with {self.signature.prefix}", reason="mismatch")
         found = False
-        for secret in self._keys(secrets):
+        for secret in secrets.keys(self.secret):
             expected = self._digest(signed, timestamp, secret)
             for candidate in given:
-                found |= hmac.compare_digest(candidate.lower() if self.encoding == "hex" else candidate, expected)
+                found |= hmac.compare_digest(raw(candidate.lower() if self.encoding == "hex" else candidate), expected)
         if not found:
             raise Unverified(f"{self.signature.header} does not fit what was sent and the secret", reason="mismatch")
 
     def sign(self, signed: Signed, secrets: Secrets, now: float) -> dict[str, str]:
         """The headers that sign this: the signature and, where the spec has one, the timestamp."""
         timestamp = str(int(now)) if self.timestamp is not None else ""
-        written = [self.signature.prefix + self._digest(signed, timestamp, key).decode() for key in self._keys(secrets)]
+        written = [self.signature.prefix + self._digest(signed, timestamp, key).decode() for key in secrets.keys(self.secret)]
         values = written if self.signature.split else written[:1]
         if self.timestamp is None:
             return {self.signature.header: self.signature.split.join(values)}
@@ -197,36 +260,28 @@ class Signature(Keys, frozen=True):
         digest = hmac.digest(key, self.signed(signed, timestamp, secret), self.algorithm)
         return base64.b64encode(digest) if self.encoding == "base64" else digest.hex().encode()
 
-    def _keys(self, secrets: Secrets) -> list[bytes]:
-        """The active secrets as bytes: the current one and, while it is there, the one before it."""
-        keys = [_key_bytes(self.secret, secrets)]
-        previous = self.secret.previous
-        if previous is not None and secrets.is_set(previous):
-            keys.append(_key_bytes(previous, secrets, like=self.secret))
-        return keys
-
     def _fresh(self, signed: Signed, now: float) -> str:
         assert self.timestamp is not None
         found = self.timestamp.find(_header(signed, self.timestamp.header))
-        if len(found) != 1 or not re.fullmatch(r"[0-9]{1,12}", found[0], re.ASCII):
+        if len(found) != 1 or not re.fullmatch(r"[0-9]{1,12}", found[0]):
             raise Unverified(f"{self.timestamp.header} has no timestamp in whole seconds", reason="timestamp")
         difference = now - int(found[0])
         if abs(difference) > self.timestamp.tolerance:
-            where = "old" if difference > 0 else "in the future"
-            raise Unverified(
-                f"{self.timestamp.header} is {abs(difference):.0f} s {where}; {self.timestamp.tolerance:g} s are tolerated",
-                reason="stale",
-            )
+            seconds, where = math.ceil(abs(difference)), "old" if difference > 0 else "in the future"
+            message = f"{self.timestamp.header} is {seconds} s {where}; {self.timestamp.tolerance:g} s are tolerated"
+            raise Unverified(message, reason="stale")
         return found[0]
 
+    @cached_property
+    def _aliases(self) -> dict[str, str]:
+        return {name.lower(): other.lower() for name, other in self.aliases.items()}
+
     def _with_aliases(self, signed: Signed) -> Signed:
-        if not self.aliases:
-            return signed
         headers, repeated = dict(signed.headers), set(signed.repeated)
-        for name, other in self.aliases.items():
-            if name.lower() not in headers and other.lower() in headers:
-                headers[name.lower()] = headers[other.lower()]
-                repeated |= {name.lower()} if other.lower() in repeated else set()
+        for name, other in self._aliases.items():
+            if name not in headers and other in headers:
+                headers[name] = headers[other]
+                repeated |= {name} if other in repeated else set()
         return Signed(signed.body, signed.url, headers, frozenset(repeated))
 
 
@@ -239,18 +294,3 @@ def _header(signed: Signed, name: str) -> str:
     if not value:
         raise Unverified(f"{name} is empty", reason="absent")
     return value
-
-
-def _key_bytes(reference: Reference, secrets: Secrets, like: Reference | None = None) -> bytes:
-    text = secrets.reveal(reference)
-    rules = like or reference
-    text = text.removeprefix(rules.prefix)
-    if rules.decode != "base64":
-        return text.encode()
-    try:
-        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise SecretUnset(f"{reference} (it is not base64)") from None
-
-
-assert set(hashlib.algorithms_guaranteed) >= {"sha1", "sha256", "sha512"}

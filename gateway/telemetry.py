@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TextIO
 
 import msgspec
@@ -57,9 +58,24 @@ def set_up(*, dev: bool, secrets: Callable[[], Sequence[str]], stream: TextIO | 
             _mask,
             structlog.dev.ConsoleRenderer(colors=True) if human else _as_json,
         ],
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=lambda *_: _Lines(out),
         cache_logger_on_first_use=False,
     )
+
+
+class _Lines:
+    """Writes lines. One that cannot be written is lost: what was accepted stays accepted, whatever becomes of standard error."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write one."""
+        with suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = msg
 
 
 def _mask(logger: Any, method: str, event: Any) -> Any:
@@ -71,7 +87,7 @@ def _masked(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
         for secret in secrets:
             value = value.replace(secret, "***")
-        return harmless(value)
+        return harmless(value).encode("utf-8", "backslashreplace").decode()  # half a surrogate pair cannot be written
     if isinstance(value, list | tuple):
         return [_masked(each, secrets) for each in value]
     return value
@@ -79,7 +95,8 @@ def _masked(value: Any, secrets: Sequence[str]) -> Any:
 
 def _as_json(logger: Any, method: str, event: Mapping[str, Any]) -> str:
     first = {key: event[key] for key in ("ts", "level", "event") if key in event}
-    return msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+    line = msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+    return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # some readers take these for the end of the line
 
 
 def _log() -> Any:
@@ -97,6 +114,7 @@ def webhook_taken(webhook: Webhook, receipt: Receipt, *, seconds: float) -> None
         "webhook.taken",
         provider=webhook.provider,
         webhook_id=webhook.id,
+        client=webhook.client,
         outcome=outcome,
         events=len(receipt.events),
         actions=[told.action for told in receipt.events],
@@ -176,6 +194,11 @@ def provider_closed(provider: str, unset: Sequence[str]) -> None:
 def incident_went_quiet(incident: Incident) -> None:
     """An incident resolved by itself: it had not triggered for as long as its provider file says."""
     _log().info("incident.quiet", provider=incident.provider, incident_id=incident.id, dedup_key=incident.dedup_key)
+
+
+def replayed(kind: str, id: str, *, deliveries: int, events: int) -> None:
+    """Somebody put something through again: deliveries wait to be sent once more, or a webhook made new events."""
+    _log().info("replayed", kind=kind, id=id, deliveries=deliveries, events=events)
 
 
 def deliveries_orphaned(count: int) -> None:

@@ -10,10 +10,11 @@ from msgspec.structs import replace
 
 from . import telemetry
 from .errors import GatewayError
-from .model import Event, Incident
+from .model import Decision, Event, Incident
 from .reading import decider
+from .stages.lifecycle import Lifecycle, advance
 from .stages.mapping import as_text
-from .store import Intake
+from .store import Decide, Intake
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -37,6 +38,8 @@ class Timers:
                 await self.tick(self.pipeline.clock())
             except GatewayError as error:
                 telemetry.worker_stumbled("timers", str(error))
+            except Exception as error:  # noqa: BLE001 - a clock that stops is noticed by nobody
+                telemetry.failed_unexpectedly("timers", error)
             await anyio.sleep(EVERY)
 
     async def tick(self, now: float) -> None:
@@ -48,16 +51,28 @@ class Timers:
             await self._prune(now)
 
     async def _resolve(self, incident: Incident, last: Event, now: float) -> None:
-        provider = self.pipeline.config.providers.get(incident.provider)
-        if provider is None:
-            return
         text = as_text(datetime.fromtimestamp(now, UTC))
-        event = replace(last, id=f"{incident.id}-quiet", webhook_id="", action="resolve", occurred_at=text, received_at=text)
-        receipt = await self.pipeline.store.accept(
-            Intake(webhook=None, decide=decider(self.pipeline.config, provider), events=[event])
-        )
+        id = f"{incident.id}-quiet-{(incident.resolve_at or now) * 1000:.0f}"  # if it triggers yet, it may be quiet anew later
+        event = replace(last, id=id, webhook_id="", action="resolve", occurred_at=text, received_at=text)
+        intake = Intake(webhook=None, decide=self._if_still_quiet(incident, now), events=[event])
+        receipt = await self.pipeline.store.accept(intake)
         self.pipeline.wake({sink for told in receipt.events for sink in told.sinks})
-        telemetry.incident_went_quiet(incident)
+        if receipt.events[0].outcome != "stray":
+            telemetry.incident_went_quiet(incident)
+
+    def _if_still_quiet(self, incident: Incident, now: float) -> Decide:
+        """As the provider decides, or a plain one where its file is gone; a stray if the incident triggered meanwhile."""
+        config = self.pipeline.config
+        provider = config.providers.get(incident.provider)
+
+        def decide(before: Incident | None, event: Event) -> Decision:
+            if before is None or before.id != incident.id or before.resolve_at is None or before.resolve_at > now:
+                return Decision(outcome="stray")
+            if provider is None:
+                return advance(before, event, (), Lifecycle())
+            return decider(config, provider)(before, event)
+
+        return decide
 
     async def _prune(self, now: float) -> None:
         config, keep = self.pipeline.config, self.pipeline.config.settings.retention

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import anyio
 import msgspec
@@ -13,9 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from .config import Config
-from .config.schema import Provider, ProviderTest, SampleResponse, SampleWebhook, Sink, SinkTest
+from .config.schema import ExpectedDelivery, Provider, ProviderTest, SampleResponse, SampleWebhook, Sink, SinkTest
 from .courier import bring
-from .errors import GatewayError, StageError, Unverified
+from .errors import GatewayError, SecretUnset, StageError, Unverified
 from .expr import ExpressionError
 from .model import Delivery, Event, Incident, Request, Response, Webhook
 from .reading import Understood, understand
@@ -23,6 +23,7 @@ from .stages.answer import Reply, fill
 from .stages.mapping import as_text
 from .stages.render import inflate
 from .stages.verify import verify
+from .store import Result
 from .values import Reference, Secrets
 
 NOW = "2026-01-01T00:00:00Z"
@@ -55,7 +56,7 @@ def sample_webhook(name: str, sample: SampleWebhook, now: str) -> Webhook:
     headers = {key.lower(): value for key, value in sample.headers.items()}
     if sample.text is None:
         headers.setdefault("content-type", "application/json")
-    query = "&".join(f"{key}={value}" for key, value in sample.query.items())
+    query = urlencode(sample.query)
     return Webhook(
         id=TEST_ID,
         provider=name,
@@ -70,24 +71,36 @@ def sample_webhook(name: str, sample: SampleWebhook, now: str) -> Webhook:
 
 
 def _provider_failures(name: str, provider: Provider, test: ProviderTest) -> Iterator[str]:
-    now = test.now or NOW
-    webhook = sample_webhook(name, test.webhook, now)
-    refusal = _refusal(provider, webhook, test, datetime.fromisoformat(now).timestamp())
-    if refusal or test.refused:
-        if refusal and not test.refused:
-            yield f"it was refused: {refusal}"
-        if test.refused and not refusal:
-            yield "it was not refused"
-        return
     try:
+        now = _clock(test.now)
+        webhook = sample_webhook(name, test.webhook, test.now or NOW)
+        refusal = _refusal(provider, webhook, test, now.timestamp())
+        if refusal or test.refused:
+            yield from _refusal_failures(refusal, test)
+            return
         understood = understand(provider, webhook)
+        if understood.handshake is not None or test.reply is not None:
+            yield from _reply_failures(understood, test)
+        else:
+            yield from _event_failures(understood, test)
     except StageError as error:
         yield f"it failed in {error.stage}: {error}"
-        return
-    if understood.handshake is not None or test.reply is not None:
-        yield from _reply_failures(understood, test)
-        return
-    yield from _event_failures(understood, test)
+    except SecretUnset as error:
+        yield f"secrets: {error}; give it a value there"
+    except (ExpressionError, ValueError) as error:
+        yield str(error)
+
+
+def _clock(text: str | None) -> datetime:
+    """A test's clock. Raises ValueError with a sentence."""
+    otherwise = f"now: {text!r} is no time; write it like {NOW}"
+    try:
+        now = datetime.fromisoformat(text or NOW)
+    except ValueError:
+        raise ValueError(otherwise) from None
+    if now.tzinfo is None:
+        raise ValueError(otherwise)
+    return now
 
 
 def _refusal(provider: Provider, webhook: Webhook, test: ProviderTest, now: float) -> str:
@@ -100,10 +113,21 @@ def _refusal(provider: Provider, webhook: Webhook, test: ProviderTest, now: floa
     return ""
 
 
+def _refusal_failures(refusal: str, test: ProviderTest) -> Iterator[str]:
+    if not test.refused:
+        yield f"it was refused: {refusal}"
+    elif not test.secrets:
+        yield "it was not refused: without `secrets` nothing is verified; give the value of each variable that `auth` names"
+    elif not refusal:
+        yield "it was not refused"
+
+
 def _reply_failures(understood: Understood, test: ProviderTest) -> Iterator[str]:
     if understood.handshake is None:
-        yield "it is no handshake"
+        yield "reply: it is no handshake, so there is no reply"
         return
+    if test.expect:
+        yield f"events: expected {len(test.expect)}, but it is a handshake, which tells of nothing"
     answer = fill(understood.handshake.reply or Reply(), understood.scope)
     got: dict[str, Any] = {"status": answer.status, "headers": answer.headers}
     got["json" if "json" in answer.headers["content-type"] else "text"] = (
@@ -114,26 +138,37 @@ def _reply_failures(understood: Understood, test: ProviderTest) -> Iterator[str]
 
 def _event_failures(understood: Understood, test: ProviderTest) -> Iterator[str]:
     if len(understood.dead) != test.dead:
-        said = "; ".join(f"item {item.index}: {item.message}" for item in understood.dead)
-        yield f"{test.dead} dead letters were expected, {len(understood.dead)} came" + (f" ({said})" if said else "")
+        came = [f"item {item.index}: {item.message}" for item in understood.dead]
+        yield f"dead letters: expected {test.dead}, got {_counted(came)}"
     if len(understood.events) != len(test.expect):
-        came = ", ".join(f"{event.action} {event.summary!r}" for event in understood.events) or "none"
-        yield f"{len(test.expect)} events were expected, {len(understood.events)} came: {came}"
+        came = [f"{event.action} {event.summary!r}" for event in understood.events]
+        yield f"events: expected {len(test.expect)}, got {_counted(came)}{_silent(understood)}"
         return
     for index, (want, event) in enumerate(zip(test.expect, understood.events, strict=True)):
         wanted = {key: value for key, value in msgspec.structs.asdict(want).items() if value is not None}
         yield from differences(wanted, msgspec.to_builtins(event), f"event {index + 1}")
 
 
+def _counted(came: Sequence[str]) -> str:
+    return f"{len(came)}: {'; '.join(came)}" if came else "none"
+
+
+def _silent(understood: Understood) -> str:
+    """What became of the items that made no event."""
+    said = [f"{understood.ignored} ignored"] if understood.ignored else []
+    said += [f"{understood.filtered} dropped by `match`"] if understood.filtered else []
+    return f" ({', '.join(said)})" if said else ""
+
+
 def differences(want: Any, got: Any, where: str) -> Iterator[str]:
     """Where `got` does not hold what `want` names, each as a sentence. Mappings may hold more; everything else must be equal."""
-    if isinstance(want, dict) and isinstance(got, dict):
+    if isinstance(want, dict) and isinstance(got, dict | None):
         for key, value in want.items():
-            yield from differences(value, got.get(key), f"{where}.{key}")
+            yield from differences(value, (got or {}).get(key), f"{where}.{key}")
     elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
         for index, (one, other) in enumerate(zip(want, got, strict=True)):
             yield from differences(one, other, f"{where}[{index}]")
-    elif want != got:
+    elif want != got or isinstance(want, bool) is not isinstance(got, bool):  # to Python 1 is True; to JSON it is not
         yield f"{where}: expected {_shown(want)}, got {_shown(got)}"
 
 
@@ -168,38 +203,45 @@ def run_sink_tests(name: str, sink: Sink, config: Config) -> Iterator[Outcome]:
 def _sink_failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator[str]:
     client = ScriptedClient(test.responses)
     printed: list[str] = []
-    now = datetime.fromisoformat(test.now or NOW)
-    deliveries = [_delivery(name, index, event, test, now) for index, event in enumerate(test.events or [test.event or {}])]
-    pretended = msgspec.structs.replace(config, sinks={name: sink}, secrets=_made_up(sink, test))
     try:
+        now = _clock(test.now)
+        given = test.events if test.events is not None else [test.event or {}]
+        deliveries = [_delivery(name, index, event, test, now) for index, event in enumerate(given)]
+        pretended = msgspec.structs.replace(config, sinks={name: sink}, secrets=_made_up(sink, test))
         results = anyio.run(_bring, pretended, client, name, deliveries, now.timestamp(), printed)
-    except (GatewayError, ExpressionError) as error:
+    except (GatewayError, ExpressionError, ValueError) as error:
         yield str(error)
         return
-    expect = test.expect
+    if test.expect.printed is not None:
+        yield from differences([test.expect.printed], printed, "printed")
+    if test.expect.requests is not None:
+        yield from _request_failures(test.expect.requests, client.requests)
+    yield from _verdict_failures(test.expect, results, now.timestamp())
+
+
+def _verdict_failures(expect: ExpectedDelivery, results: Sequence[Result], now: float) -> Iterator[str]:
     if expect.cancelled:
-        yield from (f"{result.state}, not cancelled: {result.verdict}" for result in results if result.state != "cancelled")
-    if expect.printed is not None and printed != [expect.printed]:
-        yield f"printed: expected {_shown(expect.printed)}, got {_shown(printed)}"
-    if expect.requests is not None:
-        yield from _request_failures(expect.requests, client.requests)
+        untrue = [result for result in results if result.state != "cancelled"]
+        yield from (f"expected it to be cancelled, got {result.state}: {result.verdict}" for result in untrue)
     verdicts = expect.verdicts if expect.verdicts is not None else [expect.verdict] if expect.verdict else None
     got = [result.attempt.verdict if result.attempt else result.state for result in results]
     if verdicts is not None and got != verdicts:
         yield f"verdict: expected {_shown(verdicts)}, got {_shown(got)} ({'; '.join(r.verdict for r in results if r.verdict)})"
-    if expect.after is not None and (waited := results[0].due_at - now.timestamp()) != expect.after:
+    if expect.after is not None and (waited := round(results[0].due_at - now, 3)) != expect.after:
         yield f"after: expected {expect.after:g} seconds, got {waited:g}"
 
 
 # With this die the delay of our own is nothing, so what is left is what the answer asks for.
-async def _bring(config: Config, client: Any, name: str, deliveries: list[Delivery], now: float, printed: list[str]) -> list[Any]:
+async def _bring(
+    config: Config, client: Any, name: str, deliveries: list[Delivery], now: float, printed: list[str]
+) -> list[Result]:
     return await bring(config, client, name, deliveries, clock=lambda: now, chance=lambda: -1.0, say=printed.append)
 
 
 def _request_failures(wanted: Sequence[Any], requests: Sequence[Request]) -> Iterator[str]:
     if len(wanted) != len(requests):
-        came = ", ".join(f"{request.method} {request.url}" for request in requests) or "none"
-        yield f"{len(wanted)} requests were expected, {len(requests)} came: {came}"
+        came = [f"{request.method} {request.url}" for request in requests]
+        yield f"requests: expected {len(wanted)}, got {_counted(came)}"
         return
     for index, (want, request) in enumerate(zip(wanted, requests, strict=True)):
         where = f"request {index + 1}"
@@ -214,7 +256,9 @@ def _request_failures(wanted: Sequence[Any], requests: Sequence[Request]) -> Ite
         if want.json is not None:
             yield from differences(want.json, _decoded(body), f"{where}.json")
         if want.form is not None:
-            yield from differences(want.form, dict(parse_qsl(body.decode(), keep_blank_values=True)), f"{where}.form")
+            yield from differences(
+                want.form, dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True)), f"{where}.form"
+            )
 
 
 def _decoded(body: bytes) -> Any:
@@ -236,7 +280,10 @@ def _delivery(name: str, index: int, given: dict[str, Any], test: SinkTest, now:
         "occurred_at": as_text(now),
         "received_at": as_text(now),
     } | given
-    event = msgspec.convert(filled, Event)
+    try:
+        event = msgspec.convert(filled, Event)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"event {index + 1}: {error}") from None
     incident = _incident(event, test.incident or {})
     return Delivery(
         id=f"{event.id}.{name}",

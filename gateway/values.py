@@ -1,23 +1,31 @@
 """
-What a YAML value may be, beyond JSON's own types: durations, sizes, rates, secrets. Each type reads itself.
+What a YAML value may be, beyond JSON's own types: durations, sizes, rates, networks, secrets. Each type reads itself.
 
 To add one: a class with `read` (raises ValueError with a sentence that says how to mend it) and `schema` (its JSON Schema).
 """
 
 from __future__ import annotations
 
+import base64
+import ipaddress
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol, Self, runtime_checkable
+from urllib.parse import quote, quote_plus
 
 import re2
 from msgspec import Struct
+from msgspec.structs import replace
 
 from .errors import SecretUnset
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
+_NUMBER = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"  # nine digits: longer ones are slips, and the longest are no numbers at all
 
 
 def harmless(text: str) -> str:
@@ -52,7 +60,7 @@ class Keys(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=T
 
 
 def _number_with_unit(units: dict[str, float], data: Any, what: str, examples: str) -> float:
-    if isinstance(data, str) and (found := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]+)", data)) and found[2] in units:
+    if isinstance(data, str) and (found := re.fullmatch(rf"({_NUMBER})([A-Za-z]+)", data)) and found[2] in units:
         return float(found[1]) * units[found[2]]
     raise ValueError(f"{data!r} is not a {what}; write it like {examples}")
 
@@ -70,7 +78,7 @@ class Duration(float):
     def schema(cls) -> dict[str, Any]:
         return {
             "type": "string",
-            "pattern": r"^[0-9]+(\.[0-9]+)?(ms|s|m|h|d)$",
+            "pattern": rf"^{_NUMBER}(ms|s|m|h|d)$",
             "examples": ["500ms", "10s", "5m", "24h", "7d"],
         }
 
@@ -86,7 +94,7 @@ class Size(int):
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(B|KiB|MiB|GiB)$", "examples": ["64KiB", "1MiB"]}
+        return {"type": "string", "pattern": rf"^{_NUMBER}(B|KiB|MiB|GiB)$", "examples": ["64KiB", "1MiB"]}
 
 
 class Rate(Struct, frozen=True):
@@ -99,13 +107,13 @@ class Rate(Struct, frozen=True):
 
     @classmethod
     def read(cls, data: Any) -> Self:
-        if isinstance(data, str) and (found := re.fullmatch(r"([0-9]+)/([smhd])", data)) and int(found[1]) > 0:
+        if isinstance(data, str) and (found := re.fullmatch(r"([0-9]{1,9})/([smhd])", data)) and int(found[1]) > 0:
             return cls(float(found[1]), cls.PERIODS[found[2]])
         raise ValueError(f"{data!r} is not a rate; write it like 50/s, 100/m or 1800/d")
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^[1-9][0-9]*/[smhd]$", "examples": ["50/s", "100/m"]}
+        return {"type": "string", "pattern": "^[1-9][0-9]{0,8}/[smhd]$", "examples": ["50/s", "100/m"]}
 
 
 class Pattern:
@@ -138,12 +146,47 @@ class Pattern:
         }
 
 
+class Network:
+    """A network in CIDR form, as `10.0.0.0/8`, or one address."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._network = ipaddress.ip_network(text)
+
+    def holds(self, address: str) -> bool:
+        """Whether the address is in it, also an IPv4 address that stands in an IPv6 one (`::ffff:10.0.0.1`)."""
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(each is not None and each in self._network for each in (found, getattr(found, "ipv4_mapped", None)))
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        try:
+            return cls(str(data))
+        except ValueError:
+            raise ValueError(f"{data!r} is no network; write it like {_nearest(data)}") from None
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {"type": "string", "description": cls.__doc__}
+
+
+def _nearest(data: Any) -> str:
+    """The network that an address with its bits set stands in, or examples."""
+    try:
+        return str(ipaddress.ip_network(str(data), strict=False))
+    except ValueError:
+        return "10.0.0.0/8 or 192.0.2.7"
+
+
 class Reference(Keys, frozen=True):
     """
     Where a value is kept. A secret never stands in a file we read.
 
-    env: The environment variable that holds it.
-    file: The file that holds it, relative to the secrets directory; one newline at its end is taken off.
+    env: The environment variable that holds it. One newline at its end is taken off.
+    file: The file that holds it, relative to the secrets directory. One newline at its end is taken off.
     previous: The value before this one; it is accepted too until you remove this key (rotation).
     prefix: Taken off the front of the value, as in `whsec_…`.
     decode: `base64`: the value is decoded before it is used as a key.
@@ -160,9 +203,30 @@ class Reference(Keys, frozen=True):
     def __post_init__(self) -> None:
         if (self.env is None) == (self.file is None):
             raise ValueError("give either env or file")
+        if self.file is not None and not _stays_inside(self.file):
+            raise ValueError("file: write a path relative to the secrets directory, without ..")
+        if self.previous is not None and self.previous.previous is not None:
+            raise ValueError("previous: only one value before this one is accepted; take the older one away")
 
     def __str__(self) -> str:
         return self.env if self.env is not None else f"file {self.file}"
+
+    @cached_property
+    def earlier(self) -> Reference | None:
+        """The value before this one, read as this one is unless it says otherwise."""
+        was = self.previous
+        return was and replace(was, prefix=was.prefix or self.prefix, decode=was.decode or self.decode)
+
+
+def check_secrets(keys: Keys, *names: str, decoded: bool = False) -> None:
+    """Raise ValueError where one of these keys is a secret with a `default`, or with a `decode` that nothing would heed."""
+    for name in names:
+        reference: Reference = getattr(keys, name)
+        for each in filter(None, (reference, reference.previous)):
+            if each.default is not None:
+                raise ValueError(f"{name}: a secret has no default; set its variable or file, and take `default` away")
+            if each.decode is not None and not decoded:
+                raise ValueError(f"{name}: only the key of a signature is decoded; take `decode` away")
 
 
 class Secrets:
@@ -176,45 +240,121 @@ class Secrets:
 
     def __init__(self, environment: Mapping[str, str], root: Path | None = None) -> None:
         self._environment, self._root = environment, root
-        self._known: dict[str, str] = {}
+        self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
+        self._concealed: list[str] = []
 
     def reveal(self, reference: Reference) -> str:
         """The secret; SecretUnset when there is none or it is empty. It is masked from now on in whatever is shown."""
-        key = str(reference)
-        if key not in self._known:
-            self._known[key] = self.look_up(reference)
-        return self._known[key].removeprefix(reference.prefix)
+        value = self.look_up(reference)
+        self.conceal(value)
+        self.conceal(reference.prefix + value)
+        return value
+
+    def accepted(self, reference: Reference) -> list[str]:
+        """The secret and, while it has a value, the one before it. Raises SecretUnset as `reveal` does."""
+        return [self.reveal(each) for each in self._active(reference)]
+
+    def keys(self, reference: Reference) -> list[bytes]:
+        """The same as bytes, decoded where their references say so. SecretUnset also where one is not what it should be."""
+        return [self._key(each) for each in self._active(reference)]
 
     def look_up(self, reference: Reference) -> str:
         """A value that is not secret (`vars`); SecretUnset when there is none."""
-        value = self._environment.get(reference.env, "") if reference.env is not None else self._read(reference)
-        if not (value or reference.default):
-            raise SecretUnset(str(reference))
-        return value or str(reference.default)
+        if reference not in self._found:
+            self._found[reference] = self._find(reference)
+        value, unset = self._found[reference]
+        if unset:
+            raise SecretUnset(unset)
+        return value
 
     def is_set(self, reference: Reference) -> bool:
         """Whether there is a value."""
+        return not self.unset(reference)
+
+    def unset(self, reference: Reference) -> str:
+        """Which variable or file has no value, and why if it is there; empty if it has one."""
         try:
             self.look_up(reference)
-        except SecretUnset:
-            return False
-        return True
+        except SecretUnset as error:
+            return error.reference
+        return ""
+
+    def conceal(self, text: str) -> None:
+        """Mask this text from now on, also as it stands in a URL, in a form and in JSON."""
+        if text in self._concealed:
+            return
+        written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
+        written |= {json.dumps(text, ensure_ascii=only_ascii)[1:-1] for only_ascii in (True, False)}
+        self._concealed = sorted({*self._concealed, *written}, key=lambda each: (-len(each), each))
 
     def mask(self, text: str) -> str:
         """The text with every secret given out so far replaced by ***."""
-        for value in self.revealed():
+        for value in self._concealed:
             if len(value) >= SHORTEST_MASKED and value in text:
                 text = text.replace(value, "***")
         return text
 
     def revealed(self) -> list[str]:
-        """Every value given out so far, longest first: what must be masked in whatever is shown."""
-        return sorted(filter(None, self._known.values()), key=len, reverse=True)
+        """Every value given out so far, however it may be written, longest first: what must be masked in whatever is shown."""
+        return list(self._concealed)
+
+    def _active(self, reference: Reference) -> list[Reference]:
+        earlier = reference.earlier
+        return [reference] if earlier is None or not self.is_set(earlier) else [reference, earlier]
+
+    def _key(self, reference: Reference) -> bytes:
+        text = self.reveal(reference)
+        if reference.decode is None:
+            return text.encode()
+        try:
+            key = unbase64(text)
+        except ValueError:
+            raise SecretUnset(f"{reference} (it is not base64)") from None
+        with suppress(UnicodeDecodeError):
+            self.conceal(key.decode())
+        return key
+
+    def _find(self, reference: Reference) -> tuple[str, str]:
+        """A blank value counts as none: a key of nothing, or of one space, is one that anybody has."""
+        try:
+            value = self._environment.get(reference.env, "") if reference.env is not None else self._read(reference)
+            value = re.sub(r"\r?\n\Z", "", value, count=1)
+            value.encode()
+        except UnicodeError:
+            return "", f"{reference} (it is not UTF-8 text)"
+        except SecretUnset as error:
+            return "", error.reference
+        if value.removeprefix(reference.prefix).strip():
+            return value.removeprefix(reference.prefix), ""
+        if reference.default:
+            return reference.default, ""
+        return "", f"{reference} (nothing stands behind {reference.prefix})" if value.strip() else str(reference)
 
     def _read(self, reference: Reference) -> str:
-        if self._root is None or not reference.file:
-            raise SecretUnset(f"{reference} (no secrets directory is set)")
-        path = (self._root / reference.file).resolve()
-        if not path.is_relative_to(self._root.resolve()) or not path.is_file() or path.stat().st_size > self.LARGEST_FILE:
-            raise SecretUnset(f"{reference} (not a small file inside the secrets directory)")
-        return path.read_text().removesuffix("\n")
+        if self._root is None:
+            raise SecretUnset(f"{reference} (there is no secrets directory: set `secrets_dir` in gateway.yaml)")
+        try:
+            root = self._root.resolve()
+            path = (root / str(reference.file)).resolve()
+            if not path.is_relative_to(root):
+                raise SecretUnset(f"{reference} (it leads out of the secrets directory)")
+            if not path.is_file():
+                raise SecretUnset(f"{reference} (there is no such file in the secrets directory)")
+            with path.open("rb") as file:
+                data = file.read(self.LARGEST_FILE + 1)
+        except (OSError, RuntimeError) as error:  # a RuntimeError where links lead in a circle
+            reason = getattr(error, "strerror", None) or "links that lead in a circle"
+            raise SecretUnset(f"{reference} (it cannot be read: {reason})") from None
+        if len(data) > self.LARGEST_FILE:
+            raise SecretUnset(f"{reference} (it is larger than {self.LARGEST_FILE // 1024} KiB)")
+        return data.decode()
+
+
+def unbase64(text: str) -> bytes:
+    """The bytes behind base64, with or without the padding at its end; ValueError for anything else."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+def _stays_inside(file: str) -> bool:
+    path = PurePosixPath(file)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in file

@@ -13,8 +13,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from . import telemetry
+from .courier import patience
 from .errors import GatewayError
-from .model import Delivery
+from .model import Attempt, Delivery
 from .pace import Bucket, Fuse
 from .store import Result
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from .config.schema import Sink
     from .pipeline import Pipeline
 
-LEASE_MARGIN = 30.0  # seconds that a lease outlasts the longest possible attempt
+LEASE_MARGIN = 30.0  # seconds that a lease outlasts the courier's patience: to write down what came of it
 LONGEST_REST = 30.0  # seconds after which a lane looks again, though nobody woke it
 SHORTEST_REST = 0.05  # seconds between looks at a store that says something is due and gives nothing
 STORE_PAUSE = 1.0  # seconds to leave a store alone that refused
@@ -58,9 +59,8 @@ class Worker:
         """Claim nothing more, and give what is under way so many seconds to end."""
         self._stopped.set()
         for lane in self.lanes.values():
-            lane.stopping = True
-            lane.woken.set()
-        with anyio.move_on_after(within):
+            lane.stop()
+        with anyio.move_on_after(within if self.running else 0):
             for lane in self.lanes.values():
                 await lane.idle.wait()
 
@@ -70,42 +70,65 @@ class Lane:
 
     def __init__(self, pipeline: Pipeline, name: str, sink: Sink) -> None:
         self.pipeline, self.name, self.sink = pipeline, name, sink
-        self.woken, self.idle = anyio.Event(), anyio.Event()
-        self.stopping = False
+        self.woken, self.idle, self._stopped = anyio.Event(), anyio.Event(), anyio.Event()
         self.under_way = 0  # requests
         self.fuse = Fuse(sink.breaker.failures, sink.breaker.pause)
         self._bucket = Bucket(sink.limits.rate) if sink.limits.rate else None
         self._batch = sink.batch.events if sink.batch else 1
-        self._lease = sink.limits.timeout * max(1, len(sink.steps)) + LEASE_MARGIN
+        self._lease = patience(sink) + LEASE_MARGIN
         self._gather = False  # the last claim did not fill a batch: give the next one time to fill
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopped.set()
+        self.woken.set()
 
     async def run(self) -> None:
         """Claim and deliver until stopped; then wait for what is under way."""
-        async with anyio.create_task_group() as tasks:
-            while not self.stopping:
-                try:
-                    await self._once(tasks)
-                except GatewayError as error:
-                    telemetry.worker_stumbled(self.name, str(error))
-                    await self._rest(STORE_PAUSE)
-        self.idle.set()
+        try:
+            async with anyio.create_task_group() as tasks:
+                while not self._stopped.is_set():
+                    await self._carry_on(tasks)
+        finally:
+            self.idle.set()
+
+    async def _carry_on(self, tasks: TaskGroup) -> None:
+        """One look, whatever comes of it: a lane that stops would be noticed by nobody but who waits for its alerts."""
+        try:
+            await self._once(tasks)
+        except GatewayError as error:
+            telemetry.worker_stumbled(self.name, str(error))
+            await self._rest(STORE_PAUSE)
+        except Exception as error:  # noqa: BLE001 - see above
+            telemetry.failed_unexpectedly(f"sink {self.name}", error)
+            await self._rest(STORE_PAUSE)
 
     async def _once(self, tasks: TaskGroup) -> None:
         """One claim, handed out; or a rest, when there is nothing to claim or no room."""
-        pause = self.fuse.wait(self.pipeline.clock())
-        room = (1 if self.fuse.blown else self.sink.limits.concurrency) - self.under_way
+        pause, room = self._pause(), self._room()
         if pause or room <= 0:
             await self._rest(pause or LONGEST_REST)
             return
         claimed = await self._claim(room * self._batch if not self.fuse.blown else 1)
         for first in range(0, len(claimed), self._batch):
-            await self._keep_pace()
+            if self._bucket is not None:
+                self._bucket.take()
             self.under_way += 1
             tasks.start_soon(self._deliver, claimed[first : first + self._batch])
         if not claimed:
             await self._rest(await self._until_due())
         elif self._gather and self.sink.batch:
-            await anyio.sleep(self.sink.batch.wait)
+            await self._gather_for(self.sink.batch.wait)
+
+    def _pause(self) -> float:
+        """Seconds for which nothing may be begun: what is claimed is sent at once, so that its lease holds."""
+        now = self.pipeline.clock()
+        return max(self.fuse.wait(now), self._bucket.missing(now) if self._bucket is not None else 0.0)
+
+    def _room(self) -> int:
+        """How many requests may be begun."""
+        room = (1 if self.fuse.blown else self.sink.limits.concurrency) - self.under_way
+        return room if self._bucket is None else min(room, self._bucket.whole(self.pipeline.clock()))
 
     async def _claim(self, limit: int) -> list[Delivery]:
         now, line = self.pipeline.clock(), self.pipeline.config.settings.line
@@ -119,28 +142,26 @@ class Lane:
         try:
             results = await self.pipeline.deliver(self.name, deliveries)
             self._learn(results)
+            if self._bucket is not None:  # a batch that was cut, and steps, made more requests than the one that was taken for
+                self._bucket.take(max(0.0, sum(map(_requests, results)) - 1))
         except GatewayError as error:  # the store refused the result: the lease ends, and it is tried again
             telemetry.worker_stumbled(self.name, str(error))
+        except Exception as error:  # noqa: BLE001 - the same, and the lane goes on
+            telemetry.failed_unexpectedly(f"sink {self.name}", error)
         finally:
             self.under_way -= 1
             self.woken.set()
 
     def _learn(self, results: Sequence[Result]) -> None:
         """What the results say about the sink itself."""
-        now = self.pipeline.clock()
-        verdicts = [result.attempt.verdict for result in results if result.attempt is not None]
-        if "park" in verdicts:
-            if self.fuse.failed(now, at_once=True):
-                telemetry.sink_paused(self.name, results[0].verdict)
-        elif "delivered" in verdicts or "dead" in verdicts:
+        now, tries = self.pipeline.clock(), [(result.attempt, result.verdict) for result in results if result.attempt]
+        locked = [verdict for attempt, verdict in tries if attempt.verdict == "park"]
+        failed = [verdict for attempt, verdict in tries if attempt.verdict == "retry"]
+        if not locked and any(_is_alive(attempt) for attempt, _ in tries):
             if self.fuse.succeeded():
                 telemetry.sink_resumed(self.name)
-        elif verdicts and self.fuse.failed(now):
-            telemetry.sink_paused(self.name, results[0].verdict)
-
-    async def _keep_pace(self) -> None:
-        while self._bucket is not None and (wait := self._bucket.wait(self.pipeline.clock())):  # noqa: ASYNC110 - time is what is waited for
-            await anyio.sleep(wait)
+        elif (locked or failed) and self.fuse.failed(now, at_once=bool(locked)):
+            telemetry.sink_paused(self.name, (locked or failed)[0])
 
     async def _until_due(self) -> float:
         now = self.pipeline.clock()
@@ -151,3 +172,20 @@ class Lane:
         with anyio.move_on_after(min(seconds, LONGEST_REST)):
             await self.woken.wait()
         self.woken = anyio.Event()
+
+    async def _gather_for(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
+            await self._stopped.wait()
+
+
+def _is_alive(attempt: Attempt) -> bool:
+    """Whether the sink took it, or refused it with an answer of its own; what cannot be rendered says nothing of the sink."""
+    return attempt.verdict == "delivered" or (attempt.verdict in ("dead", "split") and attempt.status is not None)
+
+
+def _requests(result: Result) -> float:
+    """How many requests this delivery made, or its share of one."""
+    if result.attempt is None:
+        return 0.0
+    done = len(result.progress or ()) - len(result.delivery.progress)
+    return max(1, done) / result.attempt.batch

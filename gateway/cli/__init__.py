@@ -22,9 +22,17 @@ from .validate import validate
 COMMANDS = [serve, validate, test, try_, show, schema, reference, replay]
 
 FINE, PROBLEMS, USED_WRONGLY, NOT_READY = range(4)
+INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+class Commands(click.Group):
+    """The commands in the order in which one meets them, not in that of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="gateway")
 def gateway() -> None:
     """
@@ -39,6 +47,7 @@ def gateway() -> None:
       gateway test                             do they mean what you think? (the tests inside them)
       gateway try prometheus body.json         what becomes of this payload, stage by stage
 
+    \b
     Exit codes: 0 fine, 1 problems found, 2 used wrongly, 3 environment not ready.
     """
 
@@ -50,7 +59,7 @@ for command in COMMANDS:
 def main() -> NoReturn:
     """The entry point: every expected error is one clear message and an exit code."""
     try:
-        code = gateway.main(standalone_mode=False)
+        code = gateway.main(prog_name="gateway", standalone_mode=False)
     except ConfigError as error:
         print_problems(error.problems)
         sys.exit(PROBLEMS)
@@ -58,11 +67,11 @@ def main() -> NoReturn:
         error.show()
         sys.exit(USED_WRONGLY)
     except click.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
+        sys.exit(INTERRUPTED)
+    except (click.ClickException, GatewayError) as error:
+        complain(error.format_message() if isinstance(error, click.ClickException) else str(error))
         sys.exit(NOT_READY)
-    except GatewayError as error:
-        complain(str(error))
+    except OSError as error:  # a file that cannot be read or written
+        complain(f"{error.filename or 'the file'}: {error.strerror}")
         sys.exit(NOT_READY)
     sys.exit(code if isinstance(code, int) else FINE)

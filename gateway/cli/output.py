@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from ..config.hints import nearest
 from ..config.problems import Problem, show
 from ..values import harmless
 
@@ -29,13 +30,19 @@ def complain(message: str) -> None:
     click.echo(f"gateway: {harmless(message)}", err=True)
 
 
-def print_problems(problems: Iterable[Problem]) -> None:
-    """Problems with the lines they are about, and how many there are."""
+def print_problems(problems: Iterable[Problem], *, err: bool = True) -> None:
+    """Problems with the lines they are about, an empty line after each, and how many there are."""
     found = list(problems)
     for problem in found:
-        click.echo(show(problem, _text(problem.file)), err=True)
+        click.echo(show(problem, _text(problem.file)) + "\n", err=err)
     files = len({problem.file for problem in found})
-    click.echo(f"{_count(len(found), 'problem')} in {_count(files, 'file')}", err=True)
+    click.echo(f"{counted(len(found), 'problem')} in {counted(files, 'file')}", err=err)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """` (did you mean …?)` where something known is near; else nothing."""
+    meant = nearest(word, known)
+    return f" (did you mean {meant!r}?)" if meant else ""
 
 
 def _text(file: str) -> str:
@@ -43,7 +50,8 @@ def _text(file: str) -> str:
     return path.read_text(errors="replace") if path.is_file() else ""
 
 
-def _count(number: int, thing: str) -> str:
+def counted(number: int, thing: str) -> str:
+    """`1 file`, `2 files`."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 

@@ -15,7 +15,7 @@ from msgspec import Struct
 from prometheus_client.metrics import MetricWrapperBase
 
 from .. import telemetry
-from ..config.rules import PROVIDER_RULES, SINK_RULES
+from ..config.rules import RULES
 from ..config.schema import Provider, Settings, Sink
 from ..config.schemas import described, summary
 from ..config.shapes import Anything, Choice, Custom, Either, Key, Keyed, ListOf, MapOf, Scalar, Shape, Tagged, homes, shape_of
@@ -144,8 +144,10 @@ def _arguments(function: Callable[..., Any]) -> str:
 def _rules() -> Iterator[str]:
     yield "## Rules"
     yield "What `gateway validate` finds besides keys and values of the wrong kind."
-    rules = PROVIDER_RULES | SINK_RULES
-    yield "\n".join(f"- `{name}`: {' '.join((rule.__doc__ or '').split())}" for name, rule in sorted(rules.items()))
+    rules = {name: rule for each in RULES.values() for name, rule in each.items()}
+    for name, rule in sorted(rules.items()):
+        yield f"### `{name}`"
+        yield inspect.cleandoc(rule.__doc__ or "")
 
 
 def _telemetry() -> Iterator[str]:

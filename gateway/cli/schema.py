@@ -10,7 +10,7 @@ from ..config.public import SCHEMAS
 from .output import print_json
 
 
-@click.command()
+@click.command(short_help="The JSON Schemas, for editors.")
 @click.argument("name", required=False, type=click.Choice(list(SCHEMAS)))
 @click.option("--write", type=click.Path(file_okay=False, path_type=Path), help="Write all of them into this directory.")
 @click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import shlex
@@ -29,7 +30,7 @@ FIRST_ALERT = {
 }
 
 
-@click.command()
+@click.command(short_help="Run the gateway.")
 @CONFIG
 @click.option("--host", help="The address to listen on (default 127.0.0.1).  [env: GATEWAY_HOST]")
 @click.option("--port", type=click.IntRange(1, 65535), help="The port to listen on (default 8080).  [env: GATEWAY_PORT]")
@@ -83,7 +84,16 @@ def _refuse_taken(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise click.ClickException(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from None
+            raise click.ClickException(f"cannot listen on {host}:{port}: {_mended(error, host)}") from None
+
+
+def _mended(error: OSError, host: str) -> str:
+    """What the system says of an address, and what to do about it."""
+    if error.errno == errno.EADDRINUSE:
+        return "another program listens there; stop it, or choose another port with --port"
+    if error.errno == errno.EACCES:
+        return "only root may use so low a port; choose one from 1024 with --port"
+    return f"{host!r} is no address of this machine; name one with --host, as in 127.0.0.1 or 0.0.0.0"
 
 
 def _greeting(host: str, port: int) -> str:
@@ -92,7 +102,7 @@ def _greeting(host: str, port: int) -> str:
     base = f"http://{'localhost' if host == '127.0.0.1' else host}:{port}"
     body = shlex.quote(msgspec.json.encode(FIRST_ALERT).decode())
     return f"""
-The gateway is up, in dev mode: doors without a secret are open to this machine, and every event is printed here.
+The gateway starts in dev mode: doors without a secret are open to this machine, and every event is printed here.
 
 1. Send it an alert, as Prometheus Alertmanager would:
 

@@ -10,10 +10,10 @@ import click
 from ..config.effective import effective
 from ..config.files import KINDS, Source, catalogue_sources, sources_in
 from ..config.yaml import dump
-from .output import CONFIG, FORMAT, print_json
+from .output import CONFIG, FORMAT, print_json, suggestion
 
 
-@click.command()
+@click.command(short_help="A whole file, after `like:` and defaults.")
 @click.argument("name", required=False)
 @CONFIG
 @FORMAT
@@ -33,7 +33,8 @@ def show(name: str | None, root: Path | None, form: str) -> int:
         return 0
     found = [source for key, source in sources.items() if name in (source.name, key)]
     if not found:
-        raise click.UsageError(f"there is no provider or sink {name!r}; `gateway show` lists them")
+        known = [word for key, source in sources.items() for word in (source.name, key)]
+        raise click.UsageError(f"there is no provider or sink {name!r}{suggestion(name, known)}; `gateway show` lists them")
     if len(found) > 1:
         raise click.UsageError(f"{name!r} is a provider and a sink; say providers.d/{name} or sinks.d/{name}")
     whole: dict[str, Any] = effective(found[0], {(source.kind, source.name): source for source in sources.values()})

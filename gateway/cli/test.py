@@ -10,10 +10,10 @@ import msgspec
 from ..config import Config, load
 from ..trials import Outcome, run_provider_tests, run_sink_tests
 from ..values import harmless
-from .output import CONFIG, FORMAT, print_json
+from .output import CONFIG, FORMAT, counted, print_json, suggestion
 
 
-@click.command()
+@click.command(short_help="They mean what you think: the tests inside the files.")
 @click.argument("names", nargs=-1)
 @CONFIG
 @FORMAT
@@ -29,10 +29,12 @@ def test(names: tuple[str, ...], root: Path | None, form: str) -> int:
       gateway test --config . --format json
     """
     config = load(root, {"GATEWAY_CATALOGUE": "true"})
-    outcomes = [outcome for outcome in run_all(config) if not names or _named(outcome, names)]
+    every = run_all(config)
+    outcomes = [outcome for outcome in every if not names or _named(outcome, names)]
     unknown = [name for name in names if not any(_named(outcome, (name,)) for outcome in outcomes)]
     if unknown:
-        raise click.UsageError(f"{unknown[0]!r} is no provider or sink that has tests")
+        known = {word for outcome in every for word in (outcome.file, outcome.file.partition("/")[2])}
+        raise click.UsageError(f"{unknown[0]!r} is no provider or sink that has tests{suggestion(unknown[0], known)}")
     failed = [outcome for outcome in outcomes if outcome.failures]
     if form == "json":
         print_json([msgspec.structs.asdict(outcome) for outcome in outcomes])
@@ -57,4 +59,4 @@ def _print(outcomes: list[Outcome], failed: list[Outcome]) -> None:
         for failure in outcome.failures:
             click.echo(f"    {harmless(failure)}")
     files = len({outcome.file for outcome in outcomes})
-    click.echo(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed ({files} files)")
+    click.echo(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed ({counted(files, 'file')})")

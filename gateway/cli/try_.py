@@ -13,28 +13,30 @@ import uuid_utils
 
 from ..config import Config, load
 from ..errors import StageError
-from ..model import Event, Incident, Webhook
+from ..model import DeadItem, Decision, Event, Incident, Webhook
 from ..reading import Understood, decider, understand
+from ..stages.decode import decode
 from ..values import harmless
-from .output import CONFIG, FORMAT, print_json
+from .explain import Explained, Made, document_of, explain
+from .output import CONFIG, FORMAT, print_json, suggestion
+
+HIDDEN = ("version", "id", "webhook_id", "received_at")
 
 
-@click.command(name="try")
+@click.command(name="try", short_help="What becomes of this payload, stage by stage.")
 @click.argument("provider")
 @click.argument("body", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option(
-    "-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header of the webhook; may be repeated."
-)
+@click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
 @click.option("-q", "--query", "queries", multiple=True, metavar="NAME=VALUE", help="A query parameter; may be repeated.")
-@click.option("--explain", is_flag=True, help="Say of each field which expression made it.")
+@click.option("--explain", "explained", is_flag=True, help="Stage by stage, each field with the line of YAML that made it.")
 @CONFIG
 @FORMAT
 def try_(
-    provider: str, body: Path, headers: tuple[str, ...], queries: tuple[str, ...], explain: bool, root: Path | None, form: str
+    provider: str, body: Path, headers: tuple[str, ...], queries: tuple[str, ...], explained: bool, root: Path | None, form: str
 ) -> int:
     """
-    Show what becomes of a payload: its events, and the sinks that would be told. Nothing is stored or sent, and signatures are
-    not checked. BODY is a file, or - for standard input.
+    Show what becomes of a payload: its events, and the sinks that would be told if they are on. Nothing is stored or sent, and
+    signatures are not checked. BODY is a file, or - for standard input.
 
     \b
       gateway try prometheus body.json
@@ -42,7 +44,9 @@ def try_(
     """
     config = load(root, {})
     if provider not in config.providers:
-        raise click.UsageError(f"there is no provider {provider!r}; `gateway show` lists them")
+        raise click.UsageError(
+            f"there is no provider {provider!r}{suggestion(provider, config.providers)}; `gateway show` lists them"
+        )
     content = sys.stdin.buffer.read() if str(body) == "-" else body.read_bytes()
     webhook = _webhook(provider, content, headers, queries)
     try:
@@ -50,60 +54,153 @@ def try_(
     except StageError as error:
         click.echo(f"refused in {error.stage} with {error.http_status}: {harmless(str(error))}", err=True)
         return 1
-    events = [_shown(config, provider, event) for event in understood.events]
+    lives = [(event, decision) for event, decision in _lived(config, provider, understood.events)]
+    items = explain(config.providers[provider], document_of(root, provider), webhook) if explained else []
     if form == "json":
-        print_json({"events": events, "ignored": understood.ignored, "filtered": understood.filtered, "dead": understood.dead})
+        _print_json(understood, lives, items, explained=explained)
+    elif explained and understood.handshake is None:
+        _print_stages(config, webhook, understood, lives, items)
     else:
-        _print(config, provider, understood, events, explain=explain)
+        _print(understood, lives)
     return 1 if understood.dead else 0
 
 
 def _webhook(provider: str, content: bytes, headers: tuple[str, ...], queries: tuple[str, ...]) -> Webhook:
-    pairs = [header.partition(":") for header in headers]
+    pairs = [_split(header, ":", "write a header as 'NAME: VALUE'") for header in headers]
     return Webhook(
         id=str(uuid_utils.uuid7()),
         provider=provider,
         received_at=datetime.now(UTC),
         body=content,
-        headers={"content-type": "application/json"} | {name.strip().lower(): value.strip() for name, _, value in pairs},
-        query={name: value for name, _, value in (query.partition("=") for query in queries)},
+        url=f"http://gateway.test/webhooks/{provider}",
+        headers={"content-type": "application/json"} | {name.lower(): value for name, value in pairs},
+        query=dict(_split(query, "=", "write a query parameter as NAME=VALUE") for query in queries),
     )
 
 
-def _shown(config: Config, provider: str, event: Event) -> dict[str, Any]:
-    everything = msgspec.structs.replace(config, sinks=config.known_sinks)
-    opened: Incident | None = None
-    if event.action in ("acknowledge", "resolve"):
-        opening = msgspec.structs.replace(event, action="trigger")
-        opened = decider(everything, config.providers[provider])(None, opening).incident
-    decision = decider(everything, config.providers[provider])(opened, event)
-    return {"event": msgspec.to_builtins(event), "sinks": list(decision.tell)}
+def _split(text: str, by: str, otherwise: str) -> tuple[str, str]:
+    name, found, value = text.partition(by)
+    if not (found and name.strip()):
+        raise click.UsageError(f"{otherwise}, not {text!r}")
+    return name.strip(), value.strip()
 
 
-def _print(config: Config, name: str, understood: Understood, events: list[dict[str, Any]], *, explain: bool) -> None:
+def _lived(config: Config, name: str, events: Any) -> list[tuple[Event, Decision]]:
+    """What each event would do, one after the other, as if every sink were on; what ends an incident finds one open."""
+    decide = decider(msgspec.structs.replace(config, sinks=config.known_sinks), config.providers[name])
+    incidents: dict[tuple[str, str], Incident | None] = {}
+    lives: list[tuple[Event, Decision]] = []
+    for event in events:
+        key = event.project, event.dedup_key
+        if key not in incidents and event.action in ("acknowledge", "resolve"):
+            incidents[key] = decide(None, msgspec.structs.replace(event, action="trigger")).incident
+        decision = decide(None if event.action == "notice" else incidents.get(key), event)
+        incidents[key] = decision.incident or incidents.get(key)
+        lives.append((event, decision))
+    return lives
+
+
+def _print_json(understood: Understood, lives: list[tuple[Event, Decision]], items: list[Explained], *, explained: bool) -> None:
+    document: dict[str, Any] = {
+        "events": [{"event": event, "outcome": decision.outcome, "sinks": list(decision.tell)} for event, decision in lives],
+        "ignored": understood.ignored,
+        "filtered": understood.filtered,
+        "dead": understood.dead,
+    }
+    if explained:
+        document["explained"] = [{"path": item.path, "case": item.case, "made": item.made} for item in items]
+    print_json(document)
+
+
+def _print(understood: Understood, lives: list[tuple[Event, Decision]]) -> None:
     if understood.handshake is not None:
         click.echo("a handshake: it is answered, and tells of nothing")
         return
-    for index, shown in enumerate(events):
+    for index, (event, decision) in enumerate(lives):
         click.echo(f"event {index + 1}")
-        for key, value in shown["event"].items():
-            if key not in ("version", "id", "webhook_id", "received_at"):
-                made = f"    <- {_source(config, name, key)}" if explain and _source(config, name, key) else ""
-                text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-                click.echo(f"  {key:<12} {harmless(text)}{made}")
-        click.echo(f"  {'sinks':<12} {', '.join(shown['sinks']) or 'none wants it'}")
+        for name, value in _fields(event).items():
+            click.echo(f"  {name:<12} {_text(value)}")
+        click.echo(f"  {'sinks':<12} {', '.join(decision.tell) or _nobody(decision)}")
     for dead in understood.dead:
-        click.echo(f"dead letter, item {dead.index}: {dead.stage}: {harmless(dead.message)}")
+        click.echo(f"dead letter, {_item(dead)}: {dead.stage}: {harmless(dead.message)}")
+    _print_rest(understood)
+
+
+def _print_rest(understood: Understood) -> None:
     if understood.ignored or understood.filtered:
         click.echo(f"{understood.ignored} ignored, {understood.filtered} dropped by the provider's match")
-    if not (events or understood.dead or understood.ignored or understood.filtered):
+    if not (understood.events or understood.dead or understood.ignored or understood.filtered):
         click.echo("no events: the payload has none")
 
 
-def _source(config: Config, name: str, key: str) -> str:
-    for case in config.providers[name].spoken:
-        expression = getattr(case.map, key, None) if hasattr(case.map, key) else None
-        if expression is not None:
-            inner = getattr(expression, "from_", None)
-            return str(getattr(inner or expression, "text", ""))
-    return ""
+def _print_stages(
+    config: Config, webhook: Webhook, understood: Understood, lives: list[tuple[Event, Decision]], items: list[Explained]
+) -> None:
+    provider = config.providers[webhook.provider]
+    scheme = type(provider.auth).__struct_config__.tag
+    click.echo(f"verify     skipped: nothing is checked here; the door itself wants the scheme {scheme}")
+    for dead in understood.dead:
+        if dead.index < 0:
+            click.echo(f"{dead.stage:<10} all of it is a dead letter: {harmless(dead.message)}")
+    if not any(dead.stage == "decode" for dead in understood.dead):
+        count = len(decode(provider.body, webhook))
+        click.echo(f"decode     {provider.body.format}, {len(webhook.body)} bytes: {count} payload{'s' if count != 1 else ''}")
+    decisions = {event.id.rpartition("-")[2]: decision for event, decision in lives}
+    for number, item in enumerate(items):
+        _print_item(number + 1, item, decisions)
+    _print_rest(understood)
+
+
+def _print_item(number: int, item: Explained, decisions: dict[str, Decision]) -> None:
+    case = f"; {item.case.name} speaks: {item.case.expression}  <- {item.case.where}" if item.case else ""
+    click.echo(f"map        item {number}, {harmless(item.path)}{harmless(case)}")
+    known = _fields(item.became) if isinstance(item.became, Event) else {}
+    for made in sorted(item.made, key=lambda each: not each.name.startswith("let ")):
+        if made.value is not None or isinstance(item.became, DeadItem):
+            _print_made(made, known.get(made.name, made.value))
+    if isinstance(item.became, Event) and not any(made.name == "occurred_at" and made.value is not None for made in item.made):
+        click.echo(f"  {'occurred_at':<12} {item.became.occurred_at}  <- nothing says it: the time it was received")
+    click.echo(_ending(item, decisions))
+
+
+def _print_made(made: Made, value: Any) -> None:
+    click.echo(f"  {made.name:<12} {_text(value)}  <- {made.where}  {harmless(made.expression)}")
+
+
+def _ending(item: Explained, decisions: dict[str, Decision]) -> str:
+    match item.became:
+        case None:
+            return "           ignored, on purpose"
+        case DeadItem() as dead:
+            return f"dead       {harmless(dead.message)}"
+        case Event() as event:
+            decision = decisions.get(event.id.rpartition("-")[2])
+            if decision is None:
+                return "match      dropped by the provider's own `match`"
+            return f"lifecycle  {_said(event, decision)}\nroute      {', '.join(decision.tell) or _nobody(decision)}"
+
+
+def _said(event: Event, decision: Decision) -> str:
+    incident = decision.incident
+    if event.action == "notice":
+        return "a notice: it touches no incident"
+    if event.action == "trigger":
+        opens = incident is not None and incident.triggers == 1
+        return "opens an incident, if none is open with its key" if opens else "repeats the incident that an item above opened"
+    return f"{event.action}s the incident with its key, if one is open"
+
+
+def _nobody(decision: Decision) -> str:
+    return "nobody: it is no news" if decision.outcome == "held" else "none wants it"
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.to_builtins(event).items() if name not in HIDDEN}
+
+
+def _text(value: Any) -> str:
+    return harmless(value if isinstance(value, str) else "nothing" if value is None else msgspec.json.encode(value).decode())
+
+
+def _item(dead: DeadItem) -> str:
+    return f"item {dead.index + 1}" if dead.index >= 0 else "all of it"

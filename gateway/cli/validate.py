@@ -9,10 +9,10 @@ import click
 from ..config import check
 from ..config.files import sources_in
 from ..config.problems import FORMATS
-from .output import print_problems
+from .output import counted, print_problems
 
 
-@click.command()
+@click.command(short_help="The files are right: every problem, with its line.")
 @click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option(
     "--format",
@@ -34,14 +34,19 @@ def validate(paths: tuple[Path, ...], form: str) -> int:
       gateway validate --format github .       annotations in a pull request
     """
     where = paths or (Path(),)
+    count = sum(map(_count, where))
+    if not count:
+        raise click.UsageError(f"there is no providers.d, sinks.d or YAML file in {', '.join(map(str, where))}")
     problems = check(where)
     if form != "text":
-        click.echo(FORMATS[form](problems, {}))
+        click.echo(FORMATS[form](problems, {}), nl=bool(problems) or form != "github")
     elif problems:
-        print_problems(problems)
+        print_problems(problems, err=False)
     else:
-        count = sum(len(sources_in(path)) for path in where)
-        if not count:
-            raise click.UsageError(f"there is no providers.d, sinks.d or YAML file in {', '.join(map(str, where))}")
-        click.echo(f"{count} files, no problems")
+        click.echo(f"{counted(count, 'file')}, no problems")
     return 1 if problems else 0
+
+
+def _count(path: Path) -> int:
+    settings = list(path.rglob("gateway.yaml")) if path.is_dir() else [path] if path.name == "gateway.yaml" else []
+    return len(sources_in(path)) + len(settings)

@@ -20,7 +20,7 @@ from ..values import Reference, Secrets
 from .files import Source, catalogue_sources, read_sources, sources_in
 from .problems import Problem
 from .schema import Provider, Settings, Sink
-from .settings import read_settings
+from .settings import read_settings, unknown_aliases
 
 
 class Config(Struct, frozen=True, dict=True, kw_only=True):
@@ -68,7 +68,7 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
         own = {(source.kind, source.name) for source in sources}
         sources += [source for source in catalogue_sources() if (source.kind, source.name) not in own]
     read, found = read_sources(sources)
-    problems += found + _unknown_aliases(settings, read["providers.d"], root)
+    problems += found + unknown_aliases(root, settings, provider_names(sources))
     if problems:
         raise ConfigError(sorted(problems))
     secrets_dir = (root or Path()) / settings.secrets_dir if settings.secrets_dir else None
@@ -91,31 +91,25 @@ def check(paths: Iterable[Path]) -> list[Problem]:
     problems: list[Problem] = []
     sources: list[Source] = []
     for path in paths:
-        found = sources_in(path)
-        sources += found
-        for settings_file in (
-            sorted(path.rglob("gateway.yaml")) if path.is_dir() else [path] if path.name == "gateway.yaml" else []
-        ):
-            _, wrong = read_settings(settings_file.parent, {})
-            problems += wrong
+        sources += sources_in(path)
+        for file in settings_in(path):
+            settings, wrong = read_settings(file.parent, {})
+            known = [*sources_in(file.parent), *(catalogue_sources() if settings.catalogue else [])]
+            problems += wrong + unknown_aliases(file.parent, settings, provider_names(known))
     _, wrong = read_sources(sources)
     return sorted(set(problems + wrong))
 
 
-def _unknown_aliases(settings: Settings, providers: Mapping[str, Any], root: Path | None) -> list[Problem]:
-    file = str((root or Path()) / "gateway.yaml")
-    return [
-        Problem(
-            file,
-            1,
-            1,
-            "alias",
-            f"aliases.{path}: there is no provider {name!r}",
-            hint="name a file in providers.d, without .yaml",
-        )
-        for path, name in settings.aliases.items()
-        if name not in providers
-    ]
+def settings_in(path: Path) -> list[Path]:
+    """The gateway.yaml that a path is, or those below it."""
+    if path.is_dir():
+        return sorted(path.rglob("gateway.yaml"))
+    return [path] if path.name == "gateway.yaml" else []
+
+
+def provider_names(sources: Iterable[Source]) -> set[str]:
+    """The names of the providers among these files, be they right or wrong."""
+    return {source.name for source in sources if source.kind == "providers.d"}
 
 
 def _why_off(sink: Sink, secrets: Secrets) -> str:

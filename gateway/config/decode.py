@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, Literal, TypeVar
 
+from msgspec import structs
+
 from ..values import Keys, Reference
 from . import hints
 from .problems import SEALED, Place, legible
@@ -59,8 +61,8 @@ class _Decoding:
         """Whether so much is wrong that looking further helps nobody."""
         return len(self.document.problems) >= MOST_PROBLEMS
 
-    def _fail(self, path: Place, rule: str, message: str, hint: str = "", *, key: bool = False) -> Any:
-        self.document.report(path, rule, message, hint, key=key)
+    def _fail(self, path: Place, rule: str, message: str, hint: str = "", *, key: bool = False, word: str = "") -> Any:
+        self.document.report(path, rule, message, hint, key=key, word=word)
         return _FAILED
 
     def _empty(self, path: Place) -> Any:
@@ -68,12 +70,14 @@ class _Decoding:
         return self._fail(path, "no-value", "has no value", f"give it one, or remove the {what}", key=True)
 
     def _custom(self, value: Any, shape: Custom, path: Place) -> Any:
+        if hints.is_foreign(value, shape):
+            return self._mistyped(value, shape, path)
         try:
             return shape.type.read(value)
         except ValueError as error:
             before = len(self.document.problems)
             self._find_leaves(value, getattr(shape.type, "leaf", None), path)
-            return _FAILED if len(self.document.problems) > before else self._refused(error, path)
+            return _FAILED if len(self.document.problems) > before else self._refused(str(error), value, path)
 
     def _find_leaves(self, value: Any, leaf: Any, path: Place) -> None:
         """Which texts within a document are wrong: a document stops at its first, and does not say where."""
@@ -83,9 +87,22 @@ class _Decoding:
         elif isinstance(value, str) and leaf is not None:
             self.read(value, leaf, path)
 
-    def _refused(self, error: ValueError, path: Place) -> Any:
-        """A type's own sentence."""
-        return self._fail(path, "value", legible(str(error), LONGEST_MESSAGE))
+    def _refused(self, said: str, value: Any, path: Place) -> Any:
+        """
+        A type's own sentence. What it quotes first is what is wrong: where that stands in a text or list, the problem is. In a
+        mapping it is with the first of its keys that the sentence has among its words.
+        """
+        found = re.search(r"['`]([^'`]+)['`]", said)
+        quoted, message, hint = found[1] if found else "", legible(said, LONGEST_MESSAGE), hints.for_text(value)
+        if isinstance(value, dict):
+            named = [word for word in (quoted, *re.findall(r"[\w-]+", said)) if word in value]
+            return self._fail((*path, *named[:1]), "value", message, hint, key=True)
+        if isinstance(value, list) and quoted in value:
+            return self._fail((*path, value.index(quoted)), "value", message, hint)
+        if isinstance(value, str):
+            message, line = _without_line(message, value)
+            return self._fail(path, "value", message, hint, word=_wrong_word(said, quoted, value) or line)
+        return self._fail(path, "value", message, hint)
 
     def _scalar(self, value: Any, shape: Scalar, path: Place) -> Any:
         if type(value) is shape.type:
@@ -132,34 +149,42 @@ class _Decoding:
                     return inner.type.read(value)
                 except ValueError as error:
                     refusals.append(error)
-        return self._refused(refusals[0], path) if refusals else self._mistyped(value, shape, path)
+        return self._refused(str(refusals[0]), value, path) if refusals else self._mistyped(value, shape, path)
 
     def _tagged(self, value: Any, shape: Tagged, path: Place) -> Any:
         words = tuple(shape.members)
         if not isinstance(value, dict):
             return self._mistyped(value, shape, path)
         if shape.key not in value:
-            return self._fail((*path, shape.key), "missing-key", "is missing", f"it is one of {hints.listed(words)}")
+            return self._fail((*path, shape.key), "missing-key", "is missing", f"it is one of {hints.listed(words)}", key=True)
         word = self.read(value[shape.key], Literal[words], (*path, shape.key))
         return _FAILED if word is _FAILED else self.read(value, shape.members[word], path)
 
     def _keyed(self, value: Any, shape: Keyed, path: Place) -> Any:
         if not isinstance(value, dict):
             if shape.type is Reference:
-                return self._fail(path, SEALED, f"expected where a value is kept, got {hints.kind(value)}", hints.REFERENCE)
+                hint = hints.VARIABLE if path[:1] == ("vars",) else hints.REFERENCE
+                return self._fail(path, SEALED, f"expected where a value is kept, got {hints.kind(value)}", hint)
             return self._mistyped(value, shape, path)
         before = len(self.document.problems)
         fields = {key.field: self.read(value[name], key.type, (*path, name)) for name, key in shape.keys.items() if name in value}
         self._check_keys(value, shape, path)
         if len(self.document.problems) > before:
-            return _FAILED
+            return self._sealed(before, shape, path)
         try:
             return shape.type(**fields)
         except ValueError as error:
-            return self._unfit(error, value, path)
+            return self._unfit(error, value, shape, path)
+
+    def _sealed(self, since: int, shape: Shape, path: Place) -> Any:
+        """What stands in a reference may be the secret itself: its line is not shown."""
+        if isinstance(shape, Keyed) and shape.type is Reference and path[:1] != ("vars",):
+            problems = self.document.problems
+            problems[since:] = [structs.replace(problem, rule=SEALED) for problem in problems[since:]]
+        return _FAILED
 
     def _check_keys(self, value: dict[str, Any], shape: Keyed, path: Place) -> None:
-        known = [*shape.keys, *([shape.tag[0]] if shape.tag else [])]
+        known = sorted(shape.keys, key=lambda name: not shape.keys[name].required) + ([shape.tag[0]] if shape.tag else [])
         unknown = [key for key in value if key not in known][:MOST_PROBLEMS]
         for key in unknown:
             self._unknown(key, known, shape, path)
@@ -172,20 +197,40 @@ class _Decoding:
             return
         for name in missing:
             text = described(shape.type).get(name, "")
-            self._fail((*path, name), "missing-key", "is missing", f"add `{name}`: {text}" if text else f"add `{name}`")
+            self._fail((*path, name), "missing-key", "is missing", f"add `{name}`: {text}" if text else f"add `{name}`", key=True)
 
     def _unknown(self, key: str, known: list[str], shape: Keyed, path: Place) -> None:
-        rule, hint = "unknown-key", hints.for_key(key, known, self.root, at_top=not path)
+        rule, hint = "unknown-key", hints.for_key(key, known, self.root, path)
         if shape.type is Reference:
             rule, hint = SEALED, hints.REFERENCE
         self._fail((*path, key), rule, "unknown key", hint, key=True)
 
-    def _unfit(self, error: ValueError, value: dict[str, Any], path: Place) -> Any:
+    def _unfit(self, error: ValueError, value: dict[str, Any], shape: Keyed, path: Place) -> Any:
         """What a struct says of its keys together. A sentence that begins with one of them, `status: …`, is about that one."""
-        found = re.match(r"(\w+): (.+)", str(error), re.DOTALL)
-        if found and found[1] in value:
-            return self._fail((*path, found[1]), "value", found[2])
-        return self._refused(error, path)
+        before, about = len(self.document.problems), re.match(r"(\w+): (.+)", str(error), re.DOTALL)
+        if about is None or about[1] not in value:
+            self._refused(str(error), value, path)
+            return self._sealed(before, shape, path)
+        self._refused(about[2], value[about[1]], (*path, about[1]))
+        inner = shape.keys[about[1]].type if about[1] in shape.keys else Any
+        return self._sealed(before, shape if shape.type is Reference else shape_of(inner), path)
+
+
+def _wrong_word(said: str, quoted: str, text: str) -> str:
+    """The part of a text that a sentence is about: the function that says it, `split: …`, else what it quotes."""
+    function = re.match(r"(\w+): ", said)
+    if function and re.search(rf"\|\s*{function[1]}\b", text):
+        return function[1]
+    return quoted if quoted in text and quoted != text else ""
+
+
+def _without_line(message: str, text: str) -> tuple[str, str]:
+    """A template's sentence without the number of the line, and that line, where there are several."""
+    found = re.fullmatch(r"(.*) \(line (\d+) of the template\)", message)
+    lines = text.split("\n")
+    if found is None or int(found[2]) > len(lines):
+        return message, ""
+    return found[1], lines[int(found[2]) - 1].strip() if len(lines) > 1 else ""
 
 
 def walk(value: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -12,8 +11,9 @@ from typing import Any
 from msgspec import Struct
 
 from .decode import decode
+from .hints import did_you_mean
 from .inherit import merge
-from .problems import Problem
+from .problems import Problem, legible
 from .rules import lint
 from .schema import Provider, Sink
 from .yaml import Document
@@ -109,9 +109,15 @@ def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) ->
     own = parent_name == source.name  # a file may take the place of the shipped one that it is like
     parent = shipped(source.kind, parent_name) if own else siblings.get((source.kind, parent_name))
     if parent is None or parent.path == source.path:
-        names = [name for kind, name in siblings if kind == source.kind and name != source.name]
-        near = difflib.get_close_matches(parent_name, names, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"name another file in {source.kind}, without .yaml"
-        document.report(("like",), "like", f"there is no {parent_name!r} to be like", hint=hint)
+        document.report(("like",), "like", *_no_parent(source, parent_name, siblings))
         return document
     return merge(document, Document(parent.shown(), parent.path.read_bytes()))
+
+
+def _no_parent(source: Source, name: str, siblings: Mapping[tuple[str, str], Source]) -> tuple[str, str]:
+    """What is wrong with `like:`, and how to mend it."""
+    if name == source.name:
+        return "a file cannot be like itself", f"there is no shipped file `{name}`; name another one in {source.kind}"
+    names = [other for kind, other in siblings if kind == source.kind and other != source.name]
+    hint = did_you_mean(name, names) or f"name another file in {source.kind}, without .yaml"
+    return f"there is no `{legible(name)}` to be like", hint

@@ -22,6 +22,16 @@ Sources = Mapping[str, str]  # file name to its text, for showing the line that 
 WIDEST = 120  # characters of a source line that are shown
 SEALED = "secret"  # the rule whose source line may hold a secret: it is shown only up to where that begins
 
+# A line is shown because of something else that is wrong in it, and a secret may have been pasted beside that. What begins as a
+# mapping, a path or a template is where a secret is kept, not the secret.
+_WRITTEN_OUT = re.compile(
+    r"""(?ix) (?<![\w-])
+    (?: [\w-]* (?: token | secret | passw(?:or)?d | credential | api_?key | private_?key ) | key | authorization )
+    ["']? \s* : \s+ (?P<value> "[^"{]*(?:"|$) | '[^'{]*(?:'|$) | [^\s,{}\[\]$*&!|>"'\#] (?:[^,{}\[\]\#]*[^\s,{}\[\]\#])? )"""
+)
+
+_IN_A_URL = re.compile(r"://[^\s/@:]*:(?P<value>[^\s/@]+)@")
+
 
 class Problem(Struct, frozen=True, order=True):
     """
@@ -93,12 +103,23 @@ def _helped(problem: Problem) -> str:
 def _excerpt(line: str, column: int, *, sealed: bool) -> tuple[str, str]:
     """The part of a line around a column, and what stands before its caret. Tabs stay tabs, to keep the caret in its place."""
     at = min(column - 1, len(line))
+    line, at = _without_secrets(line, at)
     start = max(0, at - WIDEST // 2) if len(line) > WIDEST else 0
     shown = "".join(c if c == "\t" or c.isprintable() else "·" for c in line[start : start + WIDEST])
     before, after = shown[: at - start], "***" if sealed else shown[at - start :]
     before = f"…{before}" if start else before
     after = f"{after}…" if not sealed and start + WIDEST < len(line) else after
     return f"{before}{after}".rstrip(), "".join("\t" if c == "\t" else " " for c in before)
+
+
+def _without_secrets(line: str, at: int) -> tuple[str, int]:
+    """The line with *** for the value of a key that sounds like a secret's, and for a URL's password; and the column in it."""
+    for pattern in (_WRITTEN_OUT, _IN_A_URL):
+        for found in [*pattern.finditer(line)][::-1]:
+            begin, end = found.span("value")
+            line = f"{line[:begin]}***{line[end:]}"
+            at = at if at <= begin else max(begin, at + len("***") - (end - begin))
+    return line, at
 
 
 def as_text(problems: Sequence[Problem], sources: Sources) -> str:

@@ -51,6 +51,19 @@ class _Text:
         found = re.match(r"[^\s,\[\]{}]+", self.after(spot))
         return legible(found[0], 40) if found else ""
 
+    def whole(self, spot: Spot) -> str:
+        """The text from a spot to the end of its line, or of its entry inside brackets: in quotes, as it may then stand there."""
+        rest, before = self.after(spot), self.lines[spot.line - 1][: spot.column - 1]
+        inside = before.count("[") + before.count("{") > before.count("]") + before.count("}")
+        text = re.split(r"[,\]}]| #" if inside else " #", rest)[0].strip()
+        return f"'{legible(text, 60)}'" if '"' in text or "\\" in text else f'"{legible(text, 60)}"'
+
+    def last(self) -> Spot:
+        """Where the last character before the place stands that is no space."""
+        lines = [*self.lines[: self.here.line - 1], self.before()]
+        number = max((at for at, line in enumerate(lines) if line.strip()), default=0)
+        return Spot(number + 1, max(1, len(lines[number].rstrip())))
+
     def at_end(self) -> bool:
         return not any(line.strip() for line in [self.after(self.here), *self.lines[self.here.line :]])
 
@@ -66,7 +79,10 @@ def explain(said: str, text: str, here: Spot, since: Spot) -> Finding:
 
 _TAB = ("a tab where only spaces may stand", "indent with spaces")
 _ESCAPE = ("this escape names no character", "write the character itself, or its code with eight digits, as in `\\U0001F600`")
-TAG = ("tags such as `!name` are not understood", "take the tag away; text that begins with `!` stands in quotes")
+TAG = (
+    "tags such as `!name` are not understood",
+    "take the tag away; a secret is written `{ env: NAME }`, and text that begins with `!` stands in quotes",
+)
 _DIRECTIVE = ("directives such as `%YAML` are not understood", "take the line away")
 
 _PLAIN: dict[str, tuple[str, str]] = {
@@ -101,17 +117,21 @@ def _unstartable(text: _Text) -> Finding:
     begin = text.after(text.here)[:1]
     if begin == "\t":
         return Finding(text.here, *_TAB)
-    return Finding(text.here, f"text cannot begin with `{legible(begin)}`", f'put it in quotes: "{text.word(text.here)}"')
+    return Finding(text.here, f"text cannot begin with `{legible(begin)}`", f"put it in quotes: {text.whole(text.here)}")
 
 
 def _star(text: _Text) -> Finding:
     begin = text.after(text.since)[:1]
-    return Finding(text.since, f"text cannot begin with `{begin}`", f'put it in quotes: "{text.word(text.since)}"')
+    return Finding(text.since, f"text cannot begin with `{begin}`", f"put it in quotes: {text.whole(text.since)}")
 
 
 def _second_colon(text: _Text) -> Finding:
     if re.search(r":\s", text.before()):
         return Finding(text.here, "a second `: ` in one value", "put the value in quotes, or its keys on lines of their own")
+    above = text.lines[text.here.line - 2] if text.here.line > 1 else ""
+    if glued := re.match(r"(\s*)([\w-]+:[^\s:/]\S*)", above):
+        spot = Spot(text.here.line - 1, len(glued[1]) + 1)
+        return Finding(spot, f"`{legible(glued[2], 40)}` is no key", "put a space after the colon")
     start = len(text.before()) - len(text.before().lstrip())
     hint = "align it with the keys above it; is there a `: `, with its space, in the line above?"
     return Finding(Spot(text.here.line, start + 1), "a key cannot stand here", hint)
@@ -129,6 +149,9 @@ def _no_colon(text: _Text) -> Finding:
 
 def _no_key(text: _Text) -> Finding:
     before = text.before().rstrip()
+    if text.before().endswith("'") and re.match(r"\w", text.after(text.here)):
+        spot, hint = Spot(text.here.line, text.here.column - 1), "inside single quotes a `'` is written twice: `''`"
+        return Finding(spot, "this quote closes the text, which goes on behind it", f"{hint}; or use double quotes around it")
     if before.endswith(('"', "'")):
         return Finding(text.here, "text goes on after its closing quote", "put one pair of quotes around the whole value")
     if re.match(r"-(\s|$)", text.after(text.here)):
@@ -152,7 +175,10 @@ def _unclosed_bracket(text: _Text) -> Finding:
 def _no_value(text: _Text) -> Finding:
     word = text.after(text.here)[:1]
     if not word:
-        return Finding(text.here, "the file ends where a value is expected", "give it, and close the brackets that are open")
+        if text.at_end():
+            hint = "give it, and close the brackets that are open"
+            return Finding(text.last(), "the file ends behind this, where a value is expected", hint)
+        return Finding(text.here, "a value is expected here", "give it, or take what announces it away")
     return Finding(text.here, f"a value cannot begin with `{word}`", "give the value, or put it in quotes if it is text")
 
 

@@ -21,6 +21,7 @@ LARGEST = 1 << 20  # bytes
 DEEPEST = 40  # lists and mappings within one another
 MOST_NODES = 50_000
 MOST_PROBLEMS = 100  # after so many the rest of a file is not read
+LONGEST_VALUE = 200  # lines of a text in which a word is looked for
 
 # The C parser dies on deeply nested text when it builds objects (facts/trust-and-ux.md, finding 4). Its event stream does not
 # recurse, so the events are all we take from it.
@@ -59,17 +60,35 @@ class Document:
         return self.stands(path)[0]
 
     def stands(self, path: Place, *, key: bool = False) -> tuple[str, Spot]:
-        """File and spot of the value at a path, or of its key."""
-        if key and path in self.keys:
-            return self.keys[path]
-        while path and path not in self.values:
+        """File and spot of the value at a path, or of its key; of what is around it, if it is not in the file."""
+        while path:
+            if key and path in self.keys:
+                return self.keys[path]
+            if path in self.values:
+                return self.values[path]
             path = path[:-1]
-        return self.values.get(path, (self.file, Spot(1, 1)))
+        return self.values.get((), (self.file, Spot(1, 1)))
 
-    def report(self, path: Place, rule: str, message: str, hint: str = "", *, key: bool = False) -> None:
-        """Add a problem with the value at a path, or with its key. The path is printed before the message."""
+    def report(self, path: Place, rule: str, message: str, hint: str = "", *, key: bool = False, word: str = "") -> None:
+        """
+        Add a problem with the value at a path, or with its key. The path is printed before the message.
+
+        `word` is a part of the text at that path: where it stands is where the problem is.
+        """
         file, spot = self.stands(path, key=key)
+        spot = self.spot_of(word, spot) if word and file == self.file else spot
         self.problems.append(Problem(file, *spot, rule, message, hint, spelled(path)))
+
+    def spot_of(self, word: str, begin: Spot) -> Spot:
+        """Where a word first stands from a spot on, in the lines that one value may have; the spot itself where it does not."""
+        whole = (r"(?<![\w.])", r"(?!\w)") if word.isidentifier() else ("", "")  # `team` is not the `team` of `item.team`
+        wanted = re.compile(re.escape(word).join(whole))
+        column = begin.column - 1
+        for number, line in enumerate(lines_of(self.text)[begin.line - 1 :][:LONGEST_VALUE]):
+            if found := wanted.search(line, column):
+                return Spot(begin.line + number, found.start() + 1)
+            column = 0
+        return begin
 
     def refuse(self, spot: Spot, rule: str, message: str, hint: str = "") -> None:
         """Add a problem that makes the whole file unreadable."""
@@ -83,6 +102,7 @@ class Document:
         try:
             self.text = text.removeprefix("\ufeff") if isinstance(text, str) else data.decode()
         except UnicodeDecodeError as error:
+            self.text = data.decode(errors="replace")
             spot = _spot_after(data[: error.start].decode())
             return self.refuse(spot, "encoding", "the file is not UTF-8 from here on", "save it as UTF-8")
         if found := _UNPRINTABLE.search(self.text):
@@ -205,6 +225,7 @@ class _Reading:
         if isinstance(event, yaml.CollectionStartEvent):
             self._refuse_key(event)
         key = mapping.key = event.value if isinstance(event, yaml.ScalarEvent) else ""
+        self._admit_key(event, key)
         path = mapping.next_path()
         if key == "<<" and getattr(event, "implicit", (False,))[0]:
             hint = "write the keys out; to share a whole file, use `like:`"
@@ -216,12 +237,22 @@ class _Reading:
             self.document.problems.append(twice)
         self.document.keys.setdefault(path, self._standing(event))
 
+    def _admit_key(self, event: Any, key: str) -> None:
+        """A key copied from a web page may hold a space that YAML takes for a letter."""
+        odd = next((letter for letter in key if ord(letter) > 0x7F and not letter.isprintable()), "")
+        if odd and getattr(event, "style", None) not in ("'", '"'):
+            spot, hint = self.document.spot_of(odd, _spot(event)), "write a plain space in its place, or take it away"
+            message = f"the character U+{ord(odd):04X} looks like a space, or like nothing, and is neither"
+            self.document.refuse(spot, "syntax", message, hint)
+
     def _refuse_key(self, event: Any) -> None:
-        begin = event.start_mark.index
-        if self.document.text[begin - 1 : begin + 1] == "{{":
+        begin = event.start_mark.index - 1
+        if self.document.text[begin : begin + 2] == "{{":
             line, column = _spot(event)
-            hint = 'write it like "{{ item.name }}"'
-            self.document.refuse(Spot(line, column - 1), "syntax", "a value that begins with `{{` must stand in quotes", hint)
+            found = re.match(r"\{\{[^\r\n]*?\}\}", self.document.text[begin : begin + 80])
+            whole = found[0] if found and '"' not in found[0] else "{{ item.name }}"
+            message, hint = "a value that begins with `{{` must stand in quotes", f'write it like "{legible(whole)}"'
+            self.document.refuse(Spot(line, column - 1), "syntax", message, hint)
             raise _Refused
         self._stop(event, "syntax", "a key must be text, not a list or a mapping", "put it in quotes")
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import msgspec
-from jinja2 import nodes
 
+from .escaping import escape_json
 from .expressions import Answer, Expression, Inbound, Outbound, Replying
 from .templates import compile_template, parse
 
@@ -100,29 +100,5 @@ class Body(Outbound):
         if how != "json":
             raise ValueError(f"there is no escaping {how!r}")
         other = copy.copy(self)
-        other._evaluate = compile_template(_escape_json(copy.deepcopy(parse(self.text))))  # noqa: SLF001 - it is one of us
+        other._evaluate = compile_template(escape_json(parse(self.text)))  # noqa: SLF001 - it is one of us
         return other
-
-
-def _escape_json(tree: nodes.Template) -> nodes.Template:
-    inside = False
-    for output in tree.find_all(nodes.Output):
-        for index, node in enumerate(output.nodes):
-            if isinstance(node, nodes.TemplateData):
-                inside = _inside_quotes(node.data, inside)
-            else:
-                name = "json_text" if inside else "json"
-                output.nodes[index] = nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
-    return tree
-
-
-def _inside_quotes(text: str, inside: bool) -> bool:
-    escaped = False
-    for letter in text:
-        if escaped:
-            escaped = False
-        elif letter == "\\":
-            escaped = True
-        elif letter == '"':
-            inside = not inside
-    return inside

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
+from .allowed import table_names
 from .errors import ExpressionError
 from .paths import compile_path, normalized, singular
 from .templates import compile_expression, compile_template, free_names, lone_expression, parse
@@ -25,7 +26,8 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.names: frozenset[str] = frozenset()
+        self.names: frozenset[str] = frozenset()  # that it takes from its scope
+        self.tables: frozenset[str] = frozenset()  # of the file, that it looks words up in
         self._evaluate = self._compile(text)
 
     @classmethod
@@ -59,8 +61,9 @@ class Expression:
             return self._path(text)
         if "{{" not in text and "{%" not in text:
             return lambda scope: text
-        self.names = free_names(text)
-        return compile_expression(text) if lone_expression(text) is not None else compile_template(parse(text))
+        self.names, self.tables = free_names(text), frozenset(table_names(parse(text)))
+        alone = lone_expression(text)
+        return compile_template(parse(text)) if alone is None else compile_expression(alone)
 
     def _path(self, text: str) -> Callable[[Mapping[str, Any]], Any]:
         root, step, quick = self.root, compile_path(text), singular(text)
@@ -135,7 +138,7 @@ class Path:
 
     def located(self, document: Any) -> list[tuple[str, Any]]:
         """Every value with its normalized path."""
-        return [(normalized(path), value) for path, value in self._step(document, [])]
+        return [(normalized(place), value) for place, value in self._step(document, [])]
 
     def __repr__(self) -> str:
         return f"Path({self.text!r})"

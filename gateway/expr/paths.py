@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from jsonpath_ng import Child, Descendants, Fields, Index, Root, Slice, This
@@ -22,19 +23,21 @@ from .errors import ExpressionError
 
 LONGEST_PATH = 512  # characters
 MOST_NODES = 10_000  # that one path may visit by a descent
+MOST_FOUND = 100_000  # that one path may find on its way
 
 Key = str | int
-Node = tuple[tuple[Key, ...], Any]  # where a value is, and the value
+Place = tuple[Any, Key] | None  # the place of what it lies in, and its key there; None is the root
+Node = tuple[Place, Any]  # where a value is, and the value
 Step = Callable[[Any, list[Node]], Iterator[Node]]  # (root, nodes) -> nodes
 
 
-_NAME = r"[A-Za-z_\u0080-\U0010FFFF][A-Za-z0-9_\u0080-\U0010FFFF]*"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"  # the RFC has letters beyond ASCII too; jsonpath-ng takes those in quotes only
 _INT = r"(?:0|-?[1-9][0-9]{0,15})"
 _QUOTED = r"""(?:'[^'\\\x00-\x1f]*'|"[^"\\\x00-\x1f]*")"""
 _SLICE = rf"(?:{_INT})?\s*:\s*(?:{_INT})?(?:\s*:\s*(?:{_INT})?)?"
 _PLAIN = rf"\s*(?:\*|{_SLICE}|{_INT}(?:\s*,\s*{_INT})*|{_QUOTED}(?:\s*,\s*{_QUOTED})*)\s*"
 _INNER = rf"(?:\.{_NAME}|\[\s*(?:{_INT}|{_QUOTED})\s*\])*"
-_LITERAL = rf"(?:{_QUOTED}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null)"
+_LITERAL = rf"(?:{_QUOTED}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|true|false|null)"
 _TEST = rf"(?:@{_INNER}\s*(?:==|!=|<=|>=|<|>)\s*{_LITERAL}|!?\s*@{_INNER})"
 _FILTER = rf"\s*\?\s*(?:{_TEST}|\(\s*{_TEST}(?:\s*(?:&&|\|\|)\s*{_TEST})*\s*\))(?:\s*(?:&&|\|\|)\s*{_TEST})*\s*"
 _SHAPE = re.compile(rf"\$(?:\.\.?{_NAME}|\.\.?\*|(?:\.\.)?\[(?:{_PLAIN}|{_FILTER})\])*")
@@ -49,7 +52,7 @@ def compile_path(text: str) -> Step:
     try:
         tree = _parse(text)
     except (JsonPathLexerError, JsonPathParserError) as error:
-        raise ValueError(f"{text} is not a JSONPath: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{text}: {str(error).splitlines()[0]}; such a name stands in brackets and quotes: ['where']") from None
     return _step(tree, text)
 
 
@@ -65,15 +68,22 @@ def _check_shape(text: str) -> None:
         raise ValueError(f"{text}: `=~` is not in RFC 9535; use the `capture` or `matches` function")
     if rest.startswith((".'", '."')):
         raise ValueError(f"{text}: a quoted name stands in brackets: ['name']")
-    if re.match(r"\.?[A-Za-z_@$][^.\[]*", rest) and re.match(r"\.[^.\[]*[^\w.\[\]]", rest):
-        raise ValueError(f"{text}: a name with such a character stands in brackets and quotes: ['{rest[1:].split('.')[0]}']")
-    raise ValueError(f"{text} is not a JSONPath of RFC 9535: it goes wrong at {rest[:20]!r} (character {end + 1})")
+    if name := _strange_name(text, end):
+        raise ValueError(f"{text}: the name {name} stands in brackets and quotes: ['{name}']")
+    raise ValueError(f"{text} is no JSONPath of RFC 9535 that the gateway understands: it goes wrong at {rest[:20]!r}")
+
+
+def _strange_name(text: str, end: int) -> str | None:
+    """The name with a strange character that the path breaks off in, if it does: `a-b`, `@type`, `1`, `é`."""
+    start = text.rfind(".", 0, end + 1)
+    found = re.match(r"[^\s.\[\]()'\"`=<>|+*/]+", text[start + 1 :]) if start > 0 else None
+    return found[0] if found and found.end() + start + 1 > end else None
 
 
 def _step(node: Any, text: str) -> Step:
     match node:
         case Root():
-            return lambda root, nodes: iter([((), root)])
+            return lambda root, nodes: iter([(None, root)])
         case This():
             return lambda root, nodes: iter(nodes)
         case Child():
@@ -84,9 +94,9 @@ def _step(node: Any, text: str) -> Step:
         case Fields():
             return _names(node.fields)
         case Index():
-            return _indices(node.indices)
+            return _indices(_exact(text, *node.indices))
         case Slice():
-            return _slice(node)
+            return _slice(*_exact(text, node.start, node.end, node.step))
         case _Filter():
             return _filter(node, text)
     if type(node).__name__ == "Wildcard":
@@ -94,16 +104,28 @@ def _step(node: Any, text: str) -> Step:
     raise ValueError(f"{text}: {type(node).__name__} is not in RFC 9535")
 
 
+def _exact(text: str, *numbers: Any) -> tuple[Any, ...]:
+    if any(number is not None and abs(number) >= 2**53 for number in numbers):
+        raise ValueError(f"{text}: a number is larger than RFC 9535 allows, which is {2**53 - 1}")
+    return numbers
+
+
 def _chain(first: Step, second: Step) -> Step:
-    return lambda root, nodes: second(root, list(first(root, nodes)))
+    def step(root: Any, nodes: list[Node]) -> Iterator[Node]:
+        found = list(islice(first(root, nodes), MOST_FOUND + 1))
+        if len(found) > MOST_FOUND:
+            raise ExpressionError(f"the path finds more than {MOST_FOUND} values on its way")
+        return second(root, found)
+
+    return step
 
 
 def _children(node: Node) -> Iterator[Node]:
-    path, value = node
+    place, value = node
     if isinstance(value, dict):
-        return (((*path, key), child) for key, child in value.items())
+        return (((place, key), child) for key, child in value.items())
     if isinstance(value, list):
-        return (((*path, index), child) for index, child in enumerate(value))
+        return (((place, index), child) for index, child in enumerate(value))
     return iter(())
 
 
@@ -120,34 +142,32 @@ def _descend(nodes: Iterator[Node]) -> Iterator[Node]:
 
 def _names(names: tuple[str, ...]) -> Step:
     def step(root: Any, nodes: list[Node]) -> Iterator[Node]:
-        for path, value in nodes:
+        for place, value in nodes:
             if isinstance(value, dict):
                 for name in names:
                     if name in value:
-                        yield (*path, name), value[name]
+                        yield (place, name), value[name]
 
     return step
 
 
 def _indices(indices: tuple[int, ...]) -> Step:
     def step(root: Any, nodes: list[Node]) -> Iterator[Node]:
-        for path, value in nodes:
+        for place, value in nodes:
             if isinstance(value, list):
                 for index in indices:
                     if -len(value) <= index < len(value):
-                        yield (*path, index % len(value)), value[index]
+                        yield (place, index % len(value)), value[index]
 
     return step
 
 
-def _slice(node: Any) -> Step:
-    start, end, by = node.start, node.end, node.step
-
+def _slice(start: int | None, end: int | None, by: int | None) -> Step:
     def step(root: Any, nodes: list[Node]) -> Iterator[Node]:
-        for path, value in nodes:
+        for place, value in nodes:
             if isinstance(value, list) and by != 0:
                 for index in range(*slice(start, end, by).indices(len(value))):
-                    yield (*path, index), value[index]
+                    yield (place, index), value[index]
 
     return step
 
@@ -231,10 +251,15 @@ def singular(text: str) -> Callable[[Any], Any] | None:
     return walk
 
 
-def normalized(path: tuple[Key, ...]) -> str:
+def normalized(place: Place) -> str:
     """A place as RFC 9535's normalized path: `$['alerts'][0]`."""
-    return "$" + "".join(f"[{key}]" if isinstance(key, int) else f"['{_escaped(key)}']" for key in path)
+    keys: list[str] = []
+    while place is not None:
+        place, key = place
+        keys.append(f"[{key}]" if isinstance(key, int) else f"['{key.translate(_ESCAPES)}']")
+    return "$" + "".join(reversed(keys))
 
 
-def _escaped(name: str) -> str:
-    return name.replace("\\", "\\\\").replace("'", "\\'")
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)} | str.maketrans(
+    {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r", "'": r"\'", "\\": r"\\"}
+)

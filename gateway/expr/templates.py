@@ -1,12 +1,12 @@
 """
-Jinja2, hardened: keys instead of attributes, no calls, our own filters, bounded output and time. Names are checked at load.
+Jinja2, hardened: keys instead of attributes, no calls, our own functions, bounded output and time. All is checked at load.
 
 A payload is written by an attacker, and a template by a colleague in a hurry: neither may stop the gateway.
 """
 
 from __future__ import annotations
 
-import difflib
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -15,131 +15,22 @@ from typing import Any
 
 import jinja2
 from jinja2 import meta, nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from .allowed import check
+from .environment import DEADLINE, ENVIRONMENT, LONGEST_RENDER, Missing
 from .errors import ExpressionError
-from .functions import FUNCTIONS
+from .hardened import harden
 
 LARGEST_SOURCE = 64 * 1024  # characters of a template
-LARGEST_OUTPUT = 1024 * 1024  # characters a template may print
-LONGEST_RENDER = 0.5  # seconds
-DEEPEST_LOOP = 2
-
-TESTS = (
-    "defined",
-    "undefined",
-    "none",
-    "in",
-    "string",
-    "number",
-    "mapping",
-    "sequence",
-    "boolean",
-    "eq",
-    "ne",
-    "gt",
-    "ge",
-    "lt",
-    "le",
-)
-FORBIDDEN: dict[type[nodes.Node], str] = {
-    nodes.Call: "nothing can be called; use a filter: `{{ item.tags | split(',') }}`",
-    nodes.Assign: "`set` is not allowed; a provider names its steps in `let`",
-    nodes.AssignBlock: "`set` is not allowed; a provider names its steps in `let`",
-    nodes.Macro: "macros are not allowed",
-    nodes.CallBlock: "macros are not allowed",
-    nodes.Include: "a template cannot include another",
-    nodes.Import: "a template cannot import another",
-    nodes.FromImport: "a template cannot import another",
-    nodes.Extends: "a template cannot extend another",
-    nodes.Block: "blocks are not allowed",
-    nodes.FilterBlock: "filter blocks are not allowed",
-    nodes.With: "`with` is not allowed",
-}
+LARGEST_OUTPUT = 1024 * 1024  # characters that a template prints
+TOO_LONG = f"it makes more than {LARGEST_OUTPUT} characters"
 
 Render = Callable[[Mapping[str, Any]], Any]
 
 
-class Missing(jinja2.ChainableUndefined):
-    """A value that is not there: one may ask about it, and fall through it, and not print it."""
-
-    __slots__ = ()
-
-    def __str__(self) -> str:
-        raise ExpressionError(f"{self._undefined_name or 'a value'} finds nothing")
-
-    def __html__(self) -> str:
-        return self.__str__()
-
-    def __iter__(self) -> Any:
-        return iter(())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Missing)
-
-    def __ne__(self, other: object) -> bool:
-        return not isinstance(other, Missing)
-
-    def __hash__(self) -> int:
-        return hash(Missing)
-
-    def _incomparable(self, other: object) -> bool:
-        return False
-
-    __lt__ = __le__ = __gt__ = __ge__ = _incomparable  # type: ignore[assignment]  # jinja2's own raise; ours compare as false
-
-
-class Environment(ImmutableSandboxedEnvironment):
-    """Keys only, no globals, our filters only."""
-
-    intercepted_binops = frozenset(["*", "**", "%", "+", "-", "/", "//"])
-
-    def __init__(self) -> None:
-        super().__init__(undefined=Missing, autoescape=False, keep_trailing_newline=True, finalize=_printable)
-        self.filters = dict(FUNCTIONS)
-        self.tests = {name: self.tests[name] for name in TESTS}
-        self.globals = {}
-
-    def getattr(self, obj: Any, attribute: str) -> Any:
-        """`a.b` is the key `b`."""
-        return self.getitem(obj, attribute)
-
-    def getitem(self, obj: Any, argument: Any) -> Any:
-        """`a['b']` is the key, `a[0]` the index."""
-        value: Any = None
-        if isinstance(obj, dict):
-            value = obj.get(argument)
-        elif isinstance(obj, list | tuple) and isinstance(argument, int) and -len(obj) <= argument < len(obj):
-            value = obj[argument]
-        if value is None or value == "":
-            parent = getattr(obj, "_undefined_name", None) or ""
-            return Missing(name=f"{parent}.{argument}".lstrip("."))
-        return value
-
-    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """Arithmetic is for numbers; `+` joins lists of the payload as well."""
-        for side in (left, right):
-            if isinstance(side, bool) or not isinstance(side, int | float):
-                raise ExpressionError(f"`{operator}` works on numbers; to join texts write `~`")
-        if operator == "**" or max(abs(left), abs(right)) > 10**30:
-            raise ExpressionError(f"`{operator}` on numbers this large is not allowed")
-        return super().call_binop(context, operator, left, right)
-
-
-def _printable(value: Any) -> Any:
-    if value is None:
-        raise ExpressionError("an expression finds nothing")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value
-
-
-ENVIRONMENT = Environment()
-
-
 @lru_cache(maxsize=8192)
 def parse(text: str) -> nodes.Template:
-    """The template's tree, held to what is allowed. ValueError says what is not, and what to write."""
+    """The template's tree, held to what is allowed; leave it as it is. ValueError says what is not allowed, and what to write."""
     if len(text) > LARGEST_SOURCE:
         raise ValueError(f"a template of {len(text)} characters is too long; {LARGEST_SOURCE} are allowed")
     try:
@@ -147,31 +38,13 @@ def parse(text: str) -> nodes.Template:
             warnings.simplefilter("ignore")  # of "\[" in a string, which means what it says
             tree = ENVIRONMENT.parse(text)
     except jinja2.TemplateSyntaxError as error:
-        raise ValueError(f"{(error.message or 'syntax error').rstrip('.')} (line {error.lineno} of the template)") from None
+        raise ValueError(f"{_parsers_words(error)} (line {error.lineno} of the template)") from None
     except RecursionError:
         raise ValueError("the template is nested too deeply") from None
-    _check(tree, 0)
+    except ValueError:
+        raise ValueError("a number is too large") from None  # Python reads no more than 4300 digits
+    check(tree)
     return tree
-
-
-def _check(node: nodes.Node, loops: int) -> None:
-    if type(node) in FORBIDDEN:
-        raise ValueError(FORBIDDEN[type(node)])
-    if isinstance(node, nodes.For):
-        loops += 1
-        if node.recursive or loops > DEEPEST_LOOP:
-            raise ValueError(f"loops may be nested {DEEPEST_LOOP} deep and not recur")
-    if isinstance(node, nodes.Filter) and node.name not in FUNCTIONS:
-        raise ValueError(f"there is no function {node.name!r}{_suggest(node.name, FUNCTIONS)}")
-    if isinstance(node, nodes.Test) and node.name not in TESTS:
-        raise ValueError(f"there is no test {node.name!r}{_suggest(node.name, TESTS)}")
-    for child in node.iter_child_nodes():
-        _check(child, loops)
-
-
-def _suggest(name: str, known: Any) -> str:
-    near = difflib.get_close_matches(name, list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def free_names(text: str) -> frozenset[str]:
@@ -188,16 +61,21 @@ def lone_expression(text: str) -> nodes.Expr | None:
     return None
 
 
-def compile_expression(text: str) -> Render:
-    """A lone `{{ … }}` as a callable that keeps the value's type."""
-    text = text.strip()
-    parse(text)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        evaluate = ENVIRONMENT.compile_expression(text[2:-2].strip("-+ \t\r\n"), undefined_to_none=False)
+def compile_expression(expression: nodes.Expr) -> Render:
+    """A lone `{{ … }}` as a callable that keeps the value's type; None where it finds nothing."""
+    tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), expression, lineno=1)], lineno=1)
+    template = _compiled(tree)
+
+    def evaluate(scope: Mapping[str, Any]) -> Any:
+        context = template.new_context(dict(scope))
+        for _ in template.root_render_func(context):
+            pass
+        return context.vars["value"]
 
     def call(scope: Mapping[str, Any]) -> Any:
-        value = _guarded(lambda: evaluate(**scope))
+        value = _guarded(evaluate, scope)
+        if isinstance(value, str) and len(value) > LARGEST_OUTPUT:
+            raise ExpressionError(TOO_LONG)
         return None if isinstance(value, Missing) or value == "" else value
 
     return call
@@ -205,31 +83,69 @@ def compile_expression(text: str) -> Render:
 
 def compile_template(tree: nodes.Template) -> Render:
     """A template as a callable that gives text, within bounds."""
+    template, loops = _compiled(tree), tree.find(nodes.For) is not None
+
+    def render(scope: Mapping[str, Any]) -> str:
+        return _bounded(template, {**scope, DEADLINE: time.thread_time() + LONGEST_RENDER} if loops else scope)
+
+    return lambda scope: _guarded(render, scope)
+
+
+def _compiled(tree: nodes.Template) -> jinja2.Template:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        template = jinja2.Template.from_code(ENVIRONMENT, ENVIRONMENT.compile(tree), {}, None)
-    return lambda scope: _guarded(lambda: _bounded(template, scope))
+        return jinja2.Template.from_code(ENVIRONMENT, ENVIRONMENT.compile(harden(tree)), {}, None)
 
 
 def _bounded(template: jinja2.Template, scope: Mapping[str, Any]) -> str:
     parts: list[str] = []
-    size, end = 0, time.perf_counter() + LONGEST_RENDER
-    for part in template.generate(scope):
+    size = 0
+    for part in template.root_render_func(template.new_context(dict(scope))):
         parts.append(part)
         size += len(part)
         if size > LARGEST_OUTPUT:
-            raise ExpressionError(f"the template prints more than {LARGEST_OUTPUT} characters")
-        if time.perf_counter() > end:
-            raise ExpressionError(f"the template takes longer than {LONGEST_RENDER:g} s")
+            raise ExpressionError(TOO_LONG)
     return "".join(parts)
 
 
-def _guarded(evaluate: Callable[[], Any]) -> Any:
+def _guarded(evaluate: Render, scope: Mapping[str, Any]) -> Any:
     try:
-        return evaluate()
+        return evaluate(scope)
     except ExpressionError:
         raise
-    except jinja2.UndefinedError as error:
-        raise ExpressionError(f"{error.message}") from None
-    except (ValueError, TypeError, KeyError, ArithmeticError, jinja2.TemplateError, RecursionError) as error:
-        raise ExpressionError(str(error).splitlines()[0][:200] if str(error) else type(error).__name__) from None
+    except Exception as error:  # noqa: BLE001 - whatever a payload makes of an expression is one dead letter, never a crash
+        raise ExpressionError(_plainly(error)) from None
+
+
+def _plainly(error: Exception) -> str:
+    """What went wrong, in the words of somebody who writes YAML."""
+    if isinstance(error, ZeroDivisionError):
+        return "a division by zero"
+    if isinstance(error, RecursionError):
+        return "a value is nested too deeply"
+    if "not supported between" in str(error):
+        return f"a text and a number cannot be compared; write `| number` ({error})"
+    if "values to unpack" in str(error):
+        return "`for a, b in` goes through a list of pairs; for a mapping write `for key in it` and `it[key]`"
+    if "is not iterable" in str(error):
+        return f"`in` looks into a text, a list or a mapping ({error})"
+    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+
+
+# The template engine's words for what stands in a template, and its author's.
+_PLAIN = {
+    "'end of print statement'": "`}}`",
+    "'end of statement block'": "`%}`",
+    "'begin of print statement'": "`{{`",
+    "end of print statement": "`}}`",
+    "end of statement block": "`%}`",
+}
+
+
+def _parsers_words(error: jinja2.TemplateSyntaxError) -> str:
+    said = (error.message or "syntax error").rstrip(".")
+    if found := re.search(r"innermost block that needs to be closed is '(\w+)'", said):
+        return f"`{{% {found[1]} %}}` is never closed; end it with `{{% end{found[1]} %}}`"
+    for theirs, ours in _PLAIN.items():
+        said = said.replace(theirs, ours)
+    return said

@@ -7,13 +7,14 @@ To add a scheme: write one class here and name it in `Auth` below.
 from __future__ import annotations
 
 import base64
-from typing import Any
+import re
 
 from msgspec.structs import replace
 
+from ..errors import SecretUnset, Undelivered, Unverified
 from ..model import Request
-from ..signature import Signature, Signed
-from ..values import Keys, Reference, Secrets
+from ..signature import Signature, Signed, check_header
+from ..values import Keys, Reference, Secrets, check_secrets
 
 
 class _Auth(Keys, frozen=True, tag_field="scheme"):
@@ -39,8 +40,12 @@ class ApiKey(_Auth, frozen=True, tag="api_key"):
     header: str = "X-API-Key"
     prefix: str = ""
 
+    def __post_init__(self) -> None:
+        check_secrets(self, "key")
+        check_header(self.header, self.prefix)
+
     def headers(self, secrets: Secrets) -> dict[str, str]:
-        return {self.header: self.prefix + secrets.reveal(self.key)}
+        return {self.header: self.prefix + _sendable(self.key, secrets)}
 
     def references(self) -> list[Reference]:
         return [self.key]
@@ -55,8 +60,11 @@ class BearerAuth(_Auth, frozen=True, tag="bearer"):
 
     token: Reference
 
+    def __post_init__(self) -> None:
+        check_secrets(self, "token")
+
     def headers(self, secrets: Secrets) -> dict[str, str]:
-        return {"Authorization": f"Bearer {secrets.reveal(self.token)}"}
+        return {"Authorization": f"Bearer {_sendable(self.token, secrets)}"}
 
     def references(self) -> list[Reference]:
         return [self.token]
@@ -66,19 +74,26 @@ class BasicAuth(_Auth, frozen=True, tag="basic"):
     """
     A user name and a password (RFC 7617).
 
-    username: The user's name.
+    username: Where the user's name is kept: an account or e-mail address of yours, as for Jira, ServiceNow and Twilio.
     password: The password.
     """
 
-    username: str
+    username: Reference
     password: Reference
 
+    def __post_init__(self) -> None:
+        check_secrets(self, "password")
+
     def headers(self, secrets: Secrets) -> dict[str, str]:
-        pair = f"{self.username}:{secrets.reveal(self.password)}"
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+        username = secrets.look_up(self.username)
+        if ":" in username:
+            raise SecretUnset(f"{self.username} (a user name has no colon: the password would begin behind it)")
+        encoded = base64.b64encode(f"{username}:{secrets.reveal(self.password)}".encode()).decode()
+        secrets.conceal(encoded)
+        return {"Authorization": f"Basic {encoded}"}
 
     def references(self) -> list[Reference]:
-        return [self.password]
+        return [self.username, self.password]
 
 
 class OAuth2(_Auth, frozen=True, tag="oauth2"):
@@ -105,12 +120,38 @@ Auth = ApiKey | BearerAuth | BasicAuth | OAuth2
 
 def authorize(auth: Auth | None, request: Request, secrets: Secrets) -> Request:
     """The request with what proves who we are. Raises SecretUnset."""
-    return request if auth is None else replace(request, headers=request.headers | auth.headers(secrets))
+    return request if auth is None else _with(request, auth.headers(secrets))
 
 
 def sign(signature: Signature | None, request: Request, secrets: Secrets, now: float) -> Request:
-    """The request signed, over its bytes as they are sent (compressed, if they are), at this time in epoch seconds."""
+    """
+    The request signed, over its bytes as they are sent (compressed, if they are), at this time in epoch seconds.
+
+    Raises SecretUnset, and Undelivered where what is to be signed is not there: another try would end the same.
+    """
     if signature is None:
         return request
-    lower: dict[str, Any] = {name.lower(): value for name, value in request.headers.items()}
-    return replace(request, headers=request.headers | signature.sign(Signed(request.content, request.url, lower), secrets, now))
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    if absent := sorted(signature.covers - set(headers)):
+        message = f"sign: the request has no header {absent[0]}, which is signed; give it one under `request.headers`"
+        raise Undelivered(message, reason="unsendable", retryable=False)
+    try:
+        return _with(request, signature.sign(Signed(request.content, request.url, headers), secrets, now))
+    except Unverified as error:
+        raise Undelivered(f"sign: {error}", reason="unsendable", retryable=False) from None
+
+
+def _with(request: Request, headers: dict[str, str]) -> Request:
+    """The request with these headers in place of its own of the same names, however those are spelled."""
+    ours = {name.lower() for name in headers}
+    return replace(
+        request, headers={name: value for name, value in request.headers.items() if name.lower() not in ours} | headers
+    )
+
+
+def _sendable(reference: Reference, secrets: Secrets) -> str:
+    """A secret that may stand at the end of a header; nothing in it begins another one."""
+    secret = secrets.reveal(reference)
+    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", secret):
+        raise SecretUnset(f"{reference} (no header can carry it: a line break, a space around it, or a letter outside ASCII)")
+    return secret

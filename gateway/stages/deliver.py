@@ -24,7 +24,7 @@ class Rule(Keys, frozen=True):
 
     when: Holds if the answer is of this kind.
     then: `delivered`, `retry`, `dead`, `park` (until configuration or secret change), `split` (the batch is too large).
-    after: How long to wait before the next try, at least.
+    after: How long to wait before the next try, at least; a Retry-After that asks for more is honoured.
     """
 
     when: Answer
@@ -131,7 +131,10 @@ def judge(answers: Answers, response: Response, count: int, now: float) -> list[
 
 
 def _item_by_item(items: Items, scope: Mapping[str, Any], response: Response, count: int, now: float) -> list[Judgement]:
-    found = items.each(response.json)
+    try:
+        found = items.each(response.json)
+    except ExpressionError:
+        found = []
     if len(found) != count:
         reason = f"answered {response.status}, and the answer names {len(found)} of {count} items"
         return [Judgement("retry", reason)] * count
@@ -164,16 +167,14 @@ def _ruled(
         except ExpressionError:
             holds = False
         if holds:
-            reason = said or f"answered {response.status}"
-            after = (
-                rule.after if rule.after is not None else _retry_after(response, now) if rule.then in ("retry", "park") else None
-            )
-            return Judgement(rule.then, reason, after)
+            asked = _retry_after(response, now) if rule.then == "retry" else None
+            after = max((each for each in (rule.after, asked) if each is not None), default=None)
+            return Judgement(rule.then, said or _answered(response.status), after)
     return None
 
 
 def _by_status(status: int, response: Response, now: float) -> Judgement:
-    reason = f"answered {status}"
+    reason = _answered(status)
     if 200 <= status < 300:
         return Judgement("delivered", reason)
     if status in RETRIED or status >= 500:
@@ -181,6 +182,10 @@ def _by_status(status: int, response: Response, now: float) -> Judgement:
     if status in PARKED:
         return Judgement("park", reason)
     return Judgement("split" if status == 413 else "dead", reason)
+
+
+def _answered(status: int) -> str:
+    return f"answered {status}" + ("; redirects are not followed, so give the final address" if 300 <= status < 400 else "")
 
 
 def _retry_after(response: Response, now: float) -> float | None:
@@ -192,9 +197,10 @@ def _retry_after(response: Response, now: float) -> float | None:
         return min(LONGEST_WAIT, float(text[:12]))
     try:
         moment = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError):
+        wait = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return max(0.0, min(LONGEST_WAIT, moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now))
+    return max(0.0, min(LONGEST_WAIT, wait))
 
 
 def next_state(judgement: Judgement, attempts: int, retry: Retry, chance: float, now: float) -> tuple[State, float, str]:

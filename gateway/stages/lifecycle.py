@@ -67,6 +67,7 @@ def _repeat(before: Incident | None, event: Event, matching: tuple[str, ...], ru
         severity=event.severity if rises else before.severity,
         summary=event.summary,
         updated_at=event.received_at,
+        acknowledged_at="" if reopens else before.acknowledged_at,
         triggers=before.triggers + 1,
         sinks=before.sinks + newcomers,
         resolve_at=_resolve_at(event, rules),

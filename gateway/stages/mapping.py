@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from typing import Any, Self
 
 import msgspec
-import re2
 from msgspec import Struct
 
 from ..errors import Unmappable
 from ..expr import ExpressionError, Inbound, InboundDocument, Path, to_time
+from ..expr.functions.patterns import compiled
 from ..model import Action, DeadItem, Event, Webhook
 from ..values import Keys
-from .words import ActionLookup, Lookup, SeverityLookup
+from .words import EXACT, ActionLookup, Lookup, SeverityLookup
 
 LONGEST_KEY = 512  # characters; a longer dedup key is kept as its SHA-256
 LONGEST_SUMMARY = 1024  # characters: what the narrowest common event format takes
+MOST_ITEMS = 10_000  # of one webhook
 
 
 class Let:
@@ -42,6 +44,11 @@ class Let:
     def expressions(self) -> Iterator[tuple[tuple[str | int, ...], Any]]:
         """Every expression inside, with its path."""
         return self.value.expressions()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names it stands on."""
+        return frozenset().union(*(expression.names for _, expression in self.expressions()))
 
 
 class Fields(Keys, frozen=True):
@@ -74,6 +81,12 @@ class Fields(Keys, frozen=True):
     def over(self, shared: Fields) -> Fields:
         """These fields, and where one is not given the shared one."""
         return Fields(**{name: getattr(self, name) or getattr(shared, name) for name in self.__struct_fields__})
+
+    def names(self) -> Iterator[str]:
+        """The names that the fields stand on."""
+        for said in filter(None, map(self.__getattribute__, self.__struct_fields__)):
+            for expression in [said] if isinstance(said, Inbound) else [each for _, each in said.expressions()]:
+                yield from expression.names
 
 
 class Case(Keys, frozen=True):
@@ -110,25 +123,46 @@ class Reading(Keys, frozen=True):
     cases: list[Case] = []
 
     def __post_init__(self) -> None:
-        for pattern in self.missing:
-            try:
-                re2.compile(pattern)
-            except re2.error as error:
-                raise ValueError(f"missing: {pattern!r} is not a regular expression (RE2): {error}") from None
+        try:
+            _ = self.blanks
+        except ValueError as error:
+            raise ValueError(f"missing: {error}") from None
 
     @cached_property
     def spoken(self) -> tuple[Case, ...]:
-        """The cases with all that is shared worked in; one that always holds where the file has none."""
-        own = self.cases or [Case()]
-        return tuple(
-            Case(when=case.when, events=case.events or self.events, let=self.let | case.let, map=case.map.over(self.map))
-            for case in own
-        )
+        """The cases with all that is shared and of use to them worked in; one that always holds where the file has none."""
+        return tuple(self._complete(case) for case in self.cases or [Case()])
+
+    def _complete(self, case: Case) -> Case:
+        fields = case.map.over(self.map)
+        lets = _needed(self.let | case.let, fields.names())
+        return Case(when=case.when, events=case.events or self.events, let=lets, map=fields)
+
+    @cached_property
+    def asked(self) -> tuple[dict[str, Let], ...]:
+        """For each case the shared names that its `when` stands on: the others are about an item, and there is none yet."""
+        return tuple(_needed(self.let, case.when.names if case.when else ()) for case in self.spoken)
 
     @cached_property
     def blanks(self) -> tuple[Any, ...]:
         """`missing`, compiled."""
-        return tuple(re2.compile(pattern) for pattern in self.missing)
+        return tuple(map(compiled, self.missing))
+
+    def filled(self, scope: dict[str, Any]) -> dict[str, Any]:
+        """A payload's scope without the texts that stand for nothing. What is asked of a payload is asked of this."""
+        if not self.blanks:
+            return scope
+        payload = _without_blanks(scope["payload"], self.blanks)
+        return scope | {"payload": payload, "item": payload}
+
+
+def _needed(lets: Mapping[str, Let], names: Iterable[str]) -> dict[str, Let]:
+    wanted, needed = set(names), {}
+    for name, let in reversed(list(lets.items())):
+        if name in wanted:
+            needed[name] = let
+            wanted |= let.names
+    return dict(reversed(list(needed.items())))
 
 
 class Mapped(Struct, frozen=True):
@@ -148,15 +182,18 @@ def read_events(
     only: Sequence[int] | None = None,
 ) -> Mapped:
     """
-    The events of a webhook's payloads, each payload given as its scope; `only` names the items to map (a replay of dead ones).
+    The events of a webhook's payloads, each given as its `filled` scope; `only` names the items to map (a replay of dead ones).
 
     An item that cannot be mapped is in `dead`, by its index over all payloads; the others proceed. Where the items cannot even
     be told apart, the whole webhook is dead, with the index -1.
     """
     try:
-        items = list(_items(reading, scopes))
+        items = list(islice(_items(reading, scopes), MOST_ITEMS + 1))
     except ExpressionError as error:
         return Mapped(dead=(DeadItem(index=-1, stage="map", reason="cases", message=str(error)),))
+    if len(items) > MOST_ITEMS:
+        message = f"events: more than {MOST_ITEMS} items in one webhook; let the sender send fewer at a time"
+        return Mapped(dead=(DeadItem(index=-1, stage="map", reason="events", message=message),))
     events: list[Event] = []
     dead: list[DeadItem] = []
     ignored = 0
@@ -177,21 +214,31 @@ def read_events(
 def _items(reading: Reading, scopes: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Case | None, dict[str, Any]]]:
     for payload_scope in scopes:
         scope = dict(payload_scope)
-        if reading.blanks:
-            scope["payload"] = scope["item"] = _without_blanks(scope["payload"], reading.blanks)
         case = _speaking(reading, scope)
         if case is None:
             yield None, scope
             continue
         assert case.events is not None
-        for path, item in case.events.located(scope["payload"]):
+        try:
+            located = case.events.located(scope["payload"])
+        except ExpressionError as error:
+            raise ExpressionError(f"events: {error}") from None
+        for path, item in located:
             yield case, scope | {"item": item, "path": path}
 
 
 def _speaking(reading: Reading, scope: dict[str, Any]) -> Case | None:
-    for case in reading.spoken:
-        if case.when is None or case.when(_named(reading.let, scope)):
+    named, known = scope, set[str]()
+    for index, (case, lets) in enumerate(zip(reading.spoken, reading.asked, strict=True)):
+        if case.when is None:
             return case
+        named = _named({name: let for name, let in lets.items() if name not in known}, named)
+        known |= lets.keys()
+        try:
+            if case.when(named):
+                return case
+        except ExpressionError as error:
+            raise ExpressionError(f"cases[{index}].when: {error}") from None
     return None
 
 
@@ -255,7 +302,11 @@ def _required(name: str, expression: Inbound | None, scope: Mapping[str, Any]) -
 
 def _dedup_key(fields: Fields, scope: Mapping[str, Any], action: Action) -> str:
     required = action != "notice"
-    key = (_required if required else _text)("dedup_key", fields.dedup_key, scope)
+    return short((_required if required else _text)("dedup_key", fields.dedup_key, scope))
+
+
+def short(key: str) -> str:
+    """A key that is no longer than 512 characters: itself, or its SHA-256 in hex."""
     return key if len(key) <= LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -284,7 +335,7 @@ def flat(value: Any) -> str:
             return value
         case bool():
             return "true" if value else "false"
-        case float() if value.is_integer():
+        case float() if value.is_integer() and abs(value) < EXACT:
             return str(int(value))
         case list():
             return ", ".join(filter(None, map(flat, value)))

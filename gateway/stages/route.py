@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any
 
 from ..model import SEVERITIES, Action, Event, Severity
 from ..values import Keys, Pattern
@@ -37,13 +36,18 @@ class Match(Keys, frozen=True):
         return frozenset(worst_enough) & frozenset(self.severity if self.severity is not None else SEVERITIES)
 
     def holds(self, event: Event) -> bool:
-        """Whether the event is of the wanted kind, whatever its action."""
+        """Whether the event is of the wanted kind. `wants` decides on its action."""
         return (
-            event.severity in self.severities
-            and _fits(self.provider, event.provider)
+            _fits(self.provider, event.provider)
             and _fits(self.project, event.project)
             and _fits(self.type, event.type)
-            and all(_fits(patterns, event.labels.get(name)) for name, patterns in self.labels.items())
+            and (event.action in ("acknowledge", "resolve") or self._is_wanted_news(event))
+        )
+
+    def _is_wanted_news(self, event: Event) -> bool:
+        """What a resolve says of severity and labels is no reason to keep it back: its trigger may have said otherwise."""
+        return event.severity in self.severities and all(
+            _fits(patterns, event.labels.get(name)) for name, patterns in self.labels.items()
         )
 
     def wants(self, action: Action) -> bool:
@@ -51,5 +55,5 @@ class Match(Keys, frozen=True):
         return self.action is None or action in self.action
 
 
-def _fits(patterns: list[Pattern] | None, value: Any) -> bool:
+def _fits(patterns: list[Pattern] | None, value: str | None) -> bool:
     return patterns is None or (value is not None and any(pattern.matches(value) for pattern in patterns))

@@ -6,18 +6,14 @@ To add a scheme: write one class here and name it in `Scheme` below.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
-import ipaddress
-from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import parse_qsl
 
 from ..errors import SecretUnset, Unverified
 from ..model import Webhook
-from ..signature import ByteTemplate, Clock, Place, Signature, Signed
-from ..values import Keys, Reference, Secrets
+from ..signature import MOST_FIELDS, ByteTemplate, Clock, Place, Signature, Signed, check_header, raw
+from ..values import Keys, Network, Reference, Secrets, check_secrets, harmless, unbase64
 
 Names = tuple[frozenset[str], frozenset[str]]  # header names (lower-case) and query names
 NOTHING: Names = (frozenset(), frozenset())
@@ -32,11 +28,19 @@ class _Scheme(Keys, frozen=True, tag_field="scheme"):
         """The secrets it needs."""
         return []
 
+    def unset(self, secrets: Secrets) -> str:
+        """What has no value and must have one, in words; empty where nothing is missing."""
+        return _both(secrets.unset(reference) for reference in self.references())
+
     def ready(self, secrets: Secrets) -> bool:
         """Whether its secrets have values."""
-        return all(secrets.is_set(reference) for reference in self.references())
+        return not self.unset(secrets)
 
-    def speaks(self, webhook: Webhook) -> bool:
+    def where(self) -> str:
+        """Where it looks, in words."""
+        return ""
+
+    def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         """Whether the webhook carries what this scheme looks at."""
         return True
 
@@ -45,25 +49,18 @@ class _Scheme(Keys, frozen=True, tag_field="scheme"):
         return NOTHING
 
 
-class Hmac(Signature, frozen=True, tag_field="scheme", tag="hmac"):
+class Hmac(Signature, _Scheme, frozen=True, tag_field="scheme", tag="hmac"):
     __doc__ = Signature.__doc__
 
     def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:  # type: ignore[override]  # a webhook is what is signed
-        """Return, or raise Unverified, or SecretUnset."""
+        """Return, or raise Unverified, or SecretUnset. A signature is no credential: nothing is concealed."""
         super().verify(Signed(webhook.body, webhook.url, webhook.headers, webhook.repeated), secrets, now)
 
-    def ready(self, secrets: Secrets) -> bool:
-        """Whether its secret has a value."""
-        return secrets.is_set(self.secret)
+    def where(self) -> str:
+        return self.signature.header
 
-    def speaks(self, webhook: Webhook) -> bool:
-        """Whether there is a signature."""
-        names = {self.signature.header.lower(), self.aliases.get(self.signature.header.lower(), "").lower()}
-        return any(name in webhook.headers for name in names)
-
-    def conceals(self) -> Names:
-        """A signature is no credential."""
-        return NOTHING
+    def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
+        return self.is_carried_by(webhook.headers)
 
 
 class Bearer(_Scheme, frozen=True, tag="bearer"):
@@ -79,17 +76,22 @@ class Bearer(_Scheme, frozen=True, tag="bearer"):
     header: str = "Authorization"
     prefix: str = "Bearer "
 
+    def __post_init__(self) -> None:
+        check_secrets(self, "token")
+        check_header(self.header, self.prefix)
+
     def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
-        sent = _sent(webhook, self.header)
-        if sent[: len(self.prefix)].lower() != self.prefix.lower() or not _is_secret(
-            sent[len(self.prefix) :], self.token, secrets
-        ):
+        sent, length = _sent(webhook, self.header), len(self.prefix)
+        if sent[:length].lower() != self.prefix.lower() or not _is_secret(raw(sent[length:]), self.token, secrets):
             raise Unverified(f"{self.header} does not carry the token", reason="mismatch")
+
+    def where(self) -> str:
+        return f"{self.header}: {self.prefix}…"
 
     def references(self) -> list[Reference]:
         return [self.token]
 
-    def speaks(self, webhook: Webhook) -> bool:
+    def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         return webhook.headers.get(self.header.lower(), "").lower().startswith(self.prefix.lower())
 
     def conceals(self) -> Names:
@@ -98,7 +100,7 @@ class Bearer(_Scheme, frozen=True, tag="bearer"):
 
 class Basic(_Scheme, frozen=True, tag="basic"):
     """
-    A user name and a password (RFC 7617).
+    A user name and a password (RFC 7617), in UTF-8 or latin-1.
 
     username: The user's name.
     password: The password.
@@ -107,21 +109,28 @@ class Basic(_Scheme, frozen=True, tag="basic"):
     username: str
     password: Reference
 
+    def __post_init__(self) -> None:
+        check_secrets(self, "password")
+        if not self.username or ":" in self.username:
+            raise ValueError("username: write a name without a colon; what stands behind the first colon is the password")
+
     def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
         scheme, _, encoded = _sent(webhook, "Authorization").partition(" ")
         try:
-            decoded = base64.b64decode(encoded.strip(), validate=True).decode()
-        except (binascii.Error, ValueError):
-            decoded = ""
-        username, _, password = decoded.partition(":")
-        named = hmac.compare_digest(username.encode(), self.username.encode())
-        if not (_is_secret(password, self.password, secrets) & named) or scheme.lower() != "basic":
+            pair = unbase64(encoded.strip(" "))
+        except ValueError:
+            pair = b""
+        username, _, password = pair.partition(b":")
+        if not (_says(username, self.username) & _is_secret(password, self.password, secrets)) or scheme.lower() != "basic":
             raise Unverified("Authorization does not carry the user name and password", reason="mismatch")
+
+    def where(self) -> str:
+        return "Authorization: Basic …"
 
     def references(self) -> list[Reference]:
         return [self.password]
 
-    def speaks(self, webhook: Webhook) -> bool:
+    def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         return webhook.headers.get("authorization", "").lower().startswith("basic ")
 
     def conceals(self) -> Names:
@@ -148,94 +157,115 @@ class Token(_Scheme, frozen=True, tag="token"):
     prefix: str = ""
 
     def __post_init__(self) -> None:
+        check_secrets(self, "token")
         if sum(place is not None for place in (self.header, self.query, self.segment, self.field)) != 1:
             raise ValueError("say where the token stands: give one of header, query, segment and field")
+        if self.header is not None:
+            check_header(self.header, self.prefix)
+        if self.segment is not None and self.segment < 1:
+            raise ValueError("segment: the first segment behind the provider's name is 1")
 
     def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
-        where, sent = self._look(webhook)
+        sent = self._look(webhook)
         if not sent:
-            raise Unverified(f"there is no token in {where}", reason="absent")
-        if not sent.startswith(self.prefix) or not _is_secret(sent.removeprefix(self.prefix), self.token, secrets):
-            raise Unverified(f"{where} does not carry the token", reason="mismatch")
+            raise Unverified(f"there is no token in {self.where()}", reason="absent")
+        prefix = self.prefix.encode()
+        if not sent.startswith(prefix) or not _is_secret(sent.removeprefix(prefix), self.token, secrets):
+            raise Unverified(f"{self.where()} does not carry the token", reason="mismatch")
 
-    def _look(self, webhook: Webhook) -> tuple[str, str]:
-        if self.header is not None:
-            return self.header, _sent(webhook, self.header) if self.header.lower() in webhook.headers else ""
-        if self.query is not None:
-            return f"the query parameter {self.query}", webhook.query.get(self.query, "")
+    def where(self) -> str:
         if self.segment is not None:
-            segments = [segment for segment in webhook.rest.split("/") if segment]
-            return f"segment {self.segment} of the path", segments[self.segment - 1] if 0 < self.segment <= len(segments) else ""
-        return f"the field {self.field}", _form_field(webhook.body, self.field or "")
+            return f"segment {self.segment} of the path"
+        return self.header or (f"the field {self.field}" if self.query is None else f"the query parameter {self.query}")
+
+    def _look(self, webhook: Webhook) -> bytes:
+        if self.header is not None:
+            return raw(_sent(webhook, self.header)) if self.header.lower() in webhook.headers else b""
+        if self.field is not None:
+            return _form_field(webhook.body, self.field)
+        if self.query is not None:
+            return webhook.query.get(self.query, "").encode(errors="replace")
+        segments = [segment for segment in webhook.rest.split("/") if segment]
+        return "".join(segments[(self.segment or 1) - 1 :][:1]).encode(errors="replace")
 
     def references(self) -> list[Reference]:
         return [self.token]
 
-    def speaks(self, webhook: Webhook) -> bool:
+    def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         try:
-            return bool(self._look(webhook)[1])
+            return bool(self._look(webhook))
         except Unverified:
-            return True  # it is there, and more than once
+            return True  # it is there, and empty or more than once
 
     def conceals(self) -> Names:
         return frozenset({self.header.lower()} if self.header else ()), frozenset({self.query} if self.query else ())
 
 
-def _form_field(body: bytes, name: str) -> str:
+def _form_field(body: bytes, name: str) -> bytes:
+    """The first field of that name, as everywhere where a name comes twice; empty where there is none, or no form."""
     try:
-        return dict(parse_qsl(body.decode(), max_num_fields=1000)).get(name, "")
+        fields = parse_qsl(body.decode("latin-1"), encoding="latin-1", max_num_fields=MOST_FIELDS)
     except ValueError:
-        return ""
+        return b""
+    wanted = name.encode().decode("latin-1")
+    return next((raw(value) for key, value in fields if key == wanted), b"")
 
 
-class All(_Scheme, frozen=True, tag="all"):
+class _Several(_Scheme, frozen=True):
+    of: list[Scheme]
+
+    def __post_init__(self) -> None:
+        if not self.of:
+            raise ValueError("of: name at least one scheme")
+        if any(isinstance(scheme, Open) for scheme in self.of):
+            raise ValueError("of: `none` checks nothing, so it does not go with others; let it stand alone, or take it out")
+
+    def where(self) -> str:
+        return ", ".join(scheme.where() for scheme in self.of)
+
+    def references(self) -> list[Reference]:
+        return [reference for scheme in self.of for reference in scheme.references()]
+
+    def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
+        return any(scheme.ready(secrets) and scheme.speaks(webhook, secrets) for scheme in self.of)
+
+    def conceals(self) -> Names:
+        headers, query = zip(*(scheme.conceals() for scheme in self.of), strict=True)
+        return frozenset().union(*headers), frozenset().union(*query)
+
+
+class All(_Several, frozen=True, tag="all"):
     """
     Several schemes, and each must hold.
 
     of: The schemes.
     """
 
-    of: list[Scheme]
-
     def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
         for scheme in self.of:
             scheme.verify(webhook, secrets, now)
 
-    def references(self) -> list[Reference]:
-        return [reference for scheme in self.of for reference in scheme.references()]
-
-    def conceals(self) -> Names:
-        return _union([scheme.conceals() for scheme in self.of])
+    def unset(self, secrets: Secrets) -> str:
+        return _both(scheme.unset(secrets) for scheme in self.of)
 
 
-class AnyOf(_Scheme, frozen=True, tag="any"):
+class AnyOf(_Several, frozen=True, tag="any"):
     """
     Several schemes, strongest first: the first whose header or parameter is there decides alone. One without a secret is off.
 
     of: The schemes.
     """
 
-    of: list[Scheme]
-
     def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
-        on = [scheme for scheme in self.of if scheme.ready(secrets)] or self.of
+        on = [scheme for scheme in self.of if scheme.ready(secrets)]
         for scheme in on:
-            if scheme.speaks(webhook):
+            if scheme.speaks(webhook, secrets):
                 return scheme.verify(webhook, secrets, now)
-        on[0].verify(webhook, secrets, now)  # says what is absent; where no secret is set, says that
-        raise Unverified("nothing here proves who sent it", reason="absent")
+        raise Unverified(f"there is none of: {', '.join(scheme.where() for scheme in on)}", reason="absent")
 
-    def references(self) -> list[Reference]:
-        return [reference for scheme in self.of for reference in scheme.references()]
-
-    def ready(self, secrets: Secrets) -> bool:
-        return any(scheme.ready(secrets) for scheme in self.of)
-
-    def speaks(self, webhook: Webhook) -> bool:
-        return any(scheme.speaks(webhook) for scheme in self.of)
-
-    def conceals(self) -> Names:
-        return _union([scheme.conceals() for scheme in self.of])
+    def unset(self, secrets: Secrets) -> str:
+        missing = [scheme.unset(secrets) for scheme in self.of]
+        return " or ".join(missing) if all(missing) else ""
 
 
 class Open(_Scheme, frozen=True, tag="none"):
@@ -310,48 +340,26 @@ class Sns(_NotYet, frozen=True, tag="sns"):
 Scheme = Hmac | Bearer | Basic | Token | All | AnyOf | Open | Ed25519 | Jwt | Sns
 
 
-class Network:
-    """A network in CIDR form, as `10.0.0.0/8`, or one address."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self._network = ipaddress.ip_network(text)
-
-    def holds(self, address: str) -> bool:
-        """Whether the address is in it."""
-        try:
-            return ipaddress.ip_address(address) in self._network
-        except ValueError:
-            return False
-
-    @classmethod
-    def read(cls, data: Any) -> Self:
-        try:
-            return cls(str(data))
-        except ValueError:
-            raise ValueError(f"{data!r} is no network; write it like 10.0.0.0/8 or 192.0.2.7") from None
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        return {"type": "string", "description": cls.__doc__}
-
-
 def verify(scheme: Scheme, webhook: Webhook, secrets: Secrets, now: float) -> None:
     """Return, or raise Unverified, or SecretUnset where there is nothing to compare with. Times in epoch seconds."""
-    if not scheme.ready(secrets):  # said before anything is compared, so that a missing secret never looks like a wrong one
-        raise SecretUnset(" and ".join(str(reference) for reference in scheme.references() if not secrets.is_set(reference)))
+    if unset := scheme.unset(secrets):  # said before anything is compared, so that a missing secret never looks like a wrong one
+        raise SecretUnset(unset)
     scheme.verify(webhook, secrets, now)
 
 
 def allowed(networks: Sequence[Network], client: str) -> None:
     """Return, or raise Unverified for an address that is in none of the networks."""
     if not any(network.holds(client) for network in networks):
-        raise Unverified(f"{client or 'an unknown address'} is in none of the networks in allow_from", reason="address")
+        raise Unverified(f"{harmless(client) or 'an unknown address'} is in none of the networks in allow_from", reason="address")
 
 
 def references(scheme: Scheme) -> Iterator[Reference]:
     """The secrets that a scheme names."""
     yield from scheme.references()
+
+
+def _both(missing: Iterable[str]) -> str:
+    return " as well as ".join(filter(None, missing))
 
 
 def _sent(webhook: Webhook, header: str) -> str:
@@ -364,12 +372,18 @@ def _sent(webhook: Webhook, header: str) -> str:
     return value
 
 
-def _is_secret(sent: str, reference: Reference, secrets: Secrets) -> bool:
-    found = hmac.compare_digest(sent.encode("utf-8", "replace"), secrets.reveal(reference).encode())
-    if reference.previous is not None and secrets.is_set(reference.previous):
-        found |= hmac.compare_digest(sent.encode("utf-8", "replace"), secrets.reveal(reference.previous).encode())
+def _is_secret(sent: bytes, reference: Reference, secrets: Secrets) -> bool:
+    """Whether it is the secret or, while that is accepted, the one before it."""
+    found = False
+    for secret in secrets.accepted(reference):
+        found |= _says(sent, secret)
     return found
 
 
-def _union(names: list[Names]) -> Names:
-    return frozenset().union(*(headers for headers, _ in names)), frozenset().union(*(query for _, query in names))
+def _says(sent: bytes, text: str) -> bool:
+    """Whether these bytes are the text, in UTF-8 or in latin-1: clients do not agree which. In constant time."""
+    latin = text.encode("latin-1") if all(ord(letter) < 256 for letter in text) else text.encode()
+    return hmac.compare_digest(sent, text.encode()) | hmac.compare_digest(sent, latin)
+
+
+__all__ = ["Network", "Scheme", "allowed", "references", "verify"]

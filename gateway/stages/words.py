@@ -12,7 +12,10 @@ from ..expr import Expression, Inbound
 from ..model import Action, Severity
 from ..values import Keys, Pattern
 
-_RANGE = re2.compile(r"(-?[0-9]+(?:\.[0-9]+)?)?\.\.(-?[0-9]+(?:\.[0-9]+)?)?")
+EXACT = 2**53  # up to here a float is the integer it looks like
+_NUMBER = r"-?[0-9]+(?:\.[0-9]+)?"
+_RANGE = re2.compile(rf"({_NUMBER})?\.\.({_NUMBER})?")
+_IS_NUMBER = re2.compile(rf"\+?{_NUMBER}(?:e[-+]?[0-9]{{1,3}})?")  # of a lower-case text; `inf`, `nan` and `1_000` are words
 
 
 class Table:
@@ -23,7 +26,7 @@ class Table:
         self._fits = [(fits, word) for key, word in rows.items() if (fits := _range(key) or _wildcard(key))]
 
     def look_up(self, key: str) -> Any:
-        """The word of the first row that fits an exact one first; None where none does."""
+        """The word of the exact row, else of the first in the file's order that fits; None where none does."""
         if key in self._exact:
             return self._exact[key]
         return next((word for fits, word in self._fits if fits(key)), None)
@@ -40,10 +43,7 @@ def _range(key: str) -> Callable[[str], bool] | None:
 
 
 def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    return float(text) if _IS_NUMBER.fullmatch(text) else None
 
 
 def _wildcard(key: str) -> Callable[[str], bool] | None:
@@ -72,13 +72,12 @@ class _Look(Keys, frozen=True):
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The word; ValueError for one that is in no row where there is no default."""
-        found = self.from_(scope) if self.from_ is not None else None
-        if found is None:
+        key = "" if self.from_ is None else _key(self.from_.text, self.from_(scope))
+        if not key:
             word = self.absent if self.absent is not None else self.default
             if word is None:
                 raise ValueError(f"{self.from_.text if self.from_ else ''} finds nothing, and there is no `absent`")
             return word
-        key = _key(found)
         word = self.rows.look_up(key)
         if word is None:
             word = self.default
@@ -92,12 +91,14 @@ class _Look(Keys, frozen=True):
             yield ("from",), self.from_
 
 
-def _key(found: Any) -> str:
-    if isinstance(found, bool):
-        return "true" if found else "false"
-    if isinstance(found, float) and found.is_integer():
+def _key(text: str, found: Any) -> str:
+    """What was found as a key of the table; "" for nothing. ValueError for what is no word."""
+    if isinstance(found, list | dict):
+        kind = "list" if isinstance(found, list) else "mapping"
+        raise ValueError(f"{text} finds a {kind}, and a word is wanted; say which part of it")  # noqa: TRY004 - as for every word
+    if isinstance(found, float) and found.is_integer() and abs(found) < EXACT:
         return str(int(found))
-    return str(found).strip().lower()
+    return "" if found is None else str(found).strip().lower()
 
 
 class Lookup(_Look, frozen=True):

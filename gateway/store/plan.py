@@ -200,4 +200,14 @@ def _webhook_row(webhook: Webhook, at: float, receipt: Receipt) -> Row:
 
 
 def _dead_row(webhook: Webhook, at: float, item: DeadItem) -> Row:
-    return f"{webhook.id}.{item.index}", webhook.id, item.index, webhook.provider, item.stage, item.reason, item.message, at
+    return (
+        f"{webhook.id}.{item.index}",
+        webhook.id,
+        item.index,
+        webhook.provider,
+        item.stage,
+        item.reason,
+        item.message,
+        at,
+        "dead",
+    )

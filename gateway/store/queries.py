@@ -35,8 +35,11 @@ class Query(str):
 
     @lru_cache(maxsize=512)  # noqa: B019  queries live as long as the process
     def times(self, rows: int) -> str:
-        """The statement for so many rows."""
-        return ROW.sub(lambda row: ", ".join([row[0]] * rows), self)
+        """The statement for so many rows. ValueError for one that has no row to repeat: it would fail on busy days only."""
+        text, found = ROW.subn(lambda row: ", ".join([row[0]] * rows), self)
+        if found != 1:
+            raise ValueError(f"a statement over many rows has one row of question marks and nothing else in it: {self}")
+        return text
 
 
 def read_queries(scheme: str) -> dict[str, Query]:

@@ -32,36 +32,42 @@ Send = Callable[[Any], Awaitable[None]]
 MOST_HEADERS = 100
 LARGEST_HEADER = 16 * 1024  # bytes
 LARGEST_HEADERS = 32 * 1024  # bytes, all together
+MOST_DIGITS = 18  # of an announced length; a longer number is too large in any case
 BODY_DEADLINE = 10.0  # seconds
 BODY_BUDGET = 64 * 1024 * 1024  # bytes of bodies being read or worked on, over all requests
 BUSY = {"retry-after": "5"}
 
 
 class Door:
-    """Takes webhooks in. `draining` says whether the gateway is going down."""
+    """Takes webhooks in. `draining` says whether the gateway is going down; a body may take `patience` seconds to come."""
 
-    def __init__(self, pipeline: Pipeline, draining: Callable[[], bool]) -> None:
-        self._pipeline, self._draining = pipeline, draining
-        self._in_flight = 0  # bytes
+    def __init__(self, pipeline: Pipeline, draining: Callable[[], bool], *, patience: float = BODY_DEADLINE) -> None:
+        self._pipeline, self._draining, self._patience = pipeline, draining, patience
+        self.in_flight = 0  # bytes of bodies that are being read or worked on
         self._buckets: dict[str, Bucket] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request."""
-        name, _, rest = scope["path"].removeprefix("/webhooks").strip("/").partition("/")
+    async def __call__(self, name: str, rest: str, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request to the provider `name`; `rest` is what follows its name in the path."""
         try:
             answer = await self._take(name, rest, scope, receive)
         except Refusal as refusal:
-            known = name if name in self._pipeline.config.providers else ""
-            telemetry.webhook_refused(
-                known,
-                stage=refusal.stage,
-                reason=refusal.reason,
-                message=refusal.detail,
-                status=refusal.status,
-                client=_client(scope),
-            )
-            answer = Answer(refusal.status, {"content-type": "application/json"} | refusal.headers, refusal.body())
+            answer = self._refuse(name, scope, refusal)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the sender's, nor show a payload
+            telemetry.failed_unexpectedly("the door", error)
+            message = "the gateway failed; nothing was stored, send it again"
+            answer = self._refuse(name, scope, Refusal(500, "receive", "fault", message))
         await _send(send, answer)
+
+    def _refuse(self, name: str, scope: Scope, refusal: Refusal) -> Answer:
+        telemetry.webhook_refused(
+            name if name in self._pipeline.config.providers else "",
+            stage=refusal.stage,
+            reason=refusal.reason,
+            message=refusal.detail,
+            status=refusal.status,
+            client=_client(scope),
+        )
+        return Answer(refusal.status, {"content-type": "application/json"} | refusal.headers, refusal.body())
 
     async def _take(self, name: str, rest: str, scope: Scope, receive: Receive) -> Answer:
         provider = self._pipeline.config.providers.get(name)
@@ -84,7 +90,7 @@ class Door:
             body = await self._read(headers, provider.body.limit, receive)
             return await self._ingest(name, _webhook(name, rest, scope, headers, repeated, body))
         finally:
-            self._in_flight -= len(body)
+            self.in_flight -= len(body)
 
     def _keep_rate(self, name: str, provider: Provider) -> None:
         if provider.rate_limit is None:
@@ -97,13 +103,13 @@ class Door:
 
     async def _read(self, headers: Mapping[str, str], limit: int, receive: Receive) -> bytes:
         """The body, and count it as in flight. A chunk is looked at before it is kept."""
-        announced = headers.get("content-length", "0")
-        if announced.isdigit() and int(announced) > limit:
+        announced = headers.get("content-length", "0").lstrip("0")
+        if announced.isascii() and announced.isdigit() and (len(announced) > MOST_DIGITS or int(announced) > limit):
             raise _too_large(limit)
         chunks: list[bytes] = []
         size, kept = 0, False
         try:
-            with anyio.fail_after(BODY_DEADLINE):
+            with anyio.fail_after(self._patience):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -112,18 +118,18 @@ class Door:
                     size += len(chunk)
                     if size > limit:
                         raise _too_large(limit)
-                    if self._in_flight + len(chunk) > BODY_BUDGET:
+                    if self.in_flight + len(chunk) > BODY_BUDGET:
                         raise Refusal(503, "receive", "busy", "too much is coming in at once; send it again", headers=BUSY)
-                    self._in_flight += len(chunk)
+                    self.in_flight += len(chunk)
                     chunks.append(chunk)
                     if not message.get("more_body"):
                         kept = True
                         return b"".join(chunks)
         except TimeoutError:
-            raise Refusal(408, "receive", "slow", f"the body took longer than {BODY_DEADLINE:g} s") from None
+            raise Refusal(408, "receive", "slow", f"the body took longer than {self._patience:g} s") from None
         finally:
             if not kept:
-                self._in_flight -= sum(map(len, chunks))
+                self.in_flight -= sum(map(len, chunks))
 
     async def _ingest(self, name: str, webhook: Webhook) -> Answer:
         try:
@@ -139,9 +145,6 @@ class Door:
         except StoreError as error:
             message = "this cannot be stored right now; send it again"
             raise Refusal(503, "store", "store", message, headers=BUSY, detail=str(error)) from None
-        except Exception as error:  # noqa: BLE001 - a fault of ours must not look like the sender's, nor show a payload
-            telemetry.failed_unexpectedly(f"ingest {name}", error)
-            raise Refusal(500, "receive", "fault", "the gateway failed; nothing was stored, send it again") from None
 
 
 def _refuse_stage(error: StageError) -> NoReturn:
@@ -178,7 +181,7 @@ def _webhook(name: str, rest: str, scope: Scope, headers: dict[str, str], repeat
         pairs = parse_qsl(raw_query, keep_blank_values=True, max_num_fields=MOST_HEADERS)
     except ValueError:
         raise Refusal(400, "receive", "query", f"the query has more than {MOST_HEADERS} parameters") from None
-    path = scope.get("called_path") or scope["path"]
+    path = scope["raw_path"].decode("latin-1")  # as it was called: some senders sign it
     return Webhook(
         id=str(uuid_utils.uuid7()),
         provider=name,
@@ -200,7 +203,9 @@ def _client(scope: Scope) -> str:
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    headers = {"x-content-type-options": "nosniff"} | answer.headers | {"content-length": str(len(answer.body))}
+    headers = answer.headers | {"x-content-type-options": "nosniff", "content-length": str(len(answer.body))}
+    if not answer.headers.get("content-type", "").startswith("application/json"):
+        headers["content-security-policy"] = "sandbox; default-src 'none'"  # an echo is never a page of ours
     raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
     await send({"type": "http.response.body", "body": answer.body})

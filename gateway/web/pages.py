@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from litestar import MediaType, Request, Response, get
 
-if TYPE_CHECKING:
-    from . import House
+from .openapi import REFUSALS
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Webhook gateway: API</title>
 <link rel="stylesheet" href="/api/v1/docs.css"></head><body>
 <h1>Webhook gateway</h1>
-<p>Webhooks come in at <code>POST /webhooks/NAME</code>; the answer is 202 with what was made of it. Everything below wants
-<code>Authorization: Bearer $GATEWAY_ADMIN_TOKEN</code>. Lists take <code>limit</code>, <code>cursor</code> and filters such as
-<code>sink=elastic</code>; an unknown filter is refused with the names of the known ones. The whole description is at
+<p>Webhooks come in at <code>POST /webhooks/NAME</code>; the answer is 202 with what was made of it. Everything under
+<code>/api/v1</code> wants <code>Authorization: Bearer $GATEWAY_ADMIN_TOKEN</code>. Lists take <code>limit</code> and
+<code>cursor</code>, which is the <code>next</code> of the page before. The whole description is at
 <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>.</p>
 <table><thead><tr><th>method</th><th>path</th><th>what</th></tr></thead><tbody>
 {rows}
@@ -30,26 +30,13 @@ _PAGE = """<!doctype html>
 
 _STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #8884}
-code{font-family:ui-monospace,monospace}td:first-child{white-space:nowrap}
+code{font-family:ui-monospace,monospace}td:first-child,td:nth-child(2){white-space:nowrap}
 """
-
-_STATUSES = {
-    400: "the body or a parameter is malformed",
-    401: "the sender did not prove who it is; nothing was stored",
-    404: "there is no such provider or thing",
-    405: "not with this method; Allow says which",
-    408: "the body came too slowly",
-    413: "the body is larger than the provider's limit",
-    415: "a body of this type or encoding is not understood",
-    429: "faster than the provider's rate; Retry-After says when",
-    431: "too many or too large headers",
-    503: "a secret is missing, the store cannot be written, or the gateway is going down: send it again",
-}
 
 _CSP = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
-def docs_page(house: House) -> Any:
+def page_handlers() -> list[Any]:
     """The page and its style sheet, which need no token: they say nothing of what happened here."""
 
     @get("/api/v1/docs", media_type=MediaType.HTML, include_in_schema=False, sync_to_thread=False)
@@ -63,22 +50,32 @@ def docs_page(house: House) -> Any:
     def style() -> str:
         return _STYLE
 
-    from litestar import Router  # noqa: PLC0415
-
-    return Router("/", route_handlers=[docs, style])
+    return [docs, style]
 
 
 def _rows(schema: dict[str, Any]) -> list[str]:
     return [
-        _row(f"<code>{escape(method.upper())}</code>", f"<code>{escape(path)}</code>", escape(operation.get("summary", "")))
-        for path, item in sorted(schema["paths"].items())
+        _row(f"<code>{escape(method.upper())}</code>", f"<code>{escape(path)}</code>", _coded(_what(operation)))
+        for path, item in sorted(schema["paths"].items(), key=lambda each: not each[0].startswith("/webhooks"))
         for method, operation in item.items()
-        if isinstance(operation, dict)
+        if method != "head"
     ]
 
 
+def _what(operation: dict[str, Any]) -> str:
+    summary: str = operation["summary"]
+    names = [each["name"] for each in operation.get("parameters", []) if each["in"] == "query"]
+    filters = ", ".join(f"`{name}`" for name in names if name not in ("cursor", "limit"))
+    return summary + (f"; filters: {filters}" if filters else "")
+
+
 def _status_rows() -> list[str]:
-    return [_row(str(status), escape(meaning)) for status, meaning in _STATUSES.items()]
+    return [_row(status, _coded(meaning)) for status, meaning in REFUSALS.items()]
+
+
+def _coded(text: str) -> str:
+    """Text as HTML, with what stands in backticks as code."""
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def _row(*cells: str) -> str:

@@ -131,7 +131,7 @@ WRONG = {
         "a.yaml:1:1: auth: is missing [missing-key]\n    help: add `auth`: How a sender proves who it is."
     ),
     "title: x\nauth: { scheme: none }": (
-        "a.yaml:2:7: auth.because: is missing [missing-key]\n    help: add `because`: Why that is right."
+        "a.yaml:2:1: auth.because: is missing [missing-key]\n    help: add `because`: Why that is right."
     ),
     f"{RIGHT}enabled: true\nenabled: maybe": (
         "a.yaml:4:1: enabled: given twice, first at 3:1 [duplicate-key]\n    help: keep one of the two"
@@ -143,10 +143,10 @@ WRONG = {
         "    help: write `{ scheme: … }`; it is one of `hmac`, `none`"
     ),
     "title: x\nauth: { because: x }": (
-        "a.yaml:2:7: auth.scheme: is missing [missing-key]\n    help: it is one of `hmac`, `none`"
+        "a.yaml:2:1: auth.scheme: is missing [missing-key]\n    help: it is one of `hmac`, `none`"
     ),
     "title: x\nauth: { scheme: [none] }": (
-        "a.yaml:2:17: auth.scheme: expected one of `hmac`, `none`, got a list [type]"
+        "a.yaml:2:17: auth.scheme: expected one of `hmac`, `none`, got a list [type]\n    help: take the brackets away"
     ),
     "title: x\nauth: { scheme: }": (
         "a.yaml:2:9: auth.scheme: has no value [no-value]\n    help: give it one, or remove the key"
@@ -163,11 +163,11 @@ WRONG = {
         "a.yaml:2:33: auth.secret.value: unknown key [secret]\n"
         "    help: write `{ env: NAME }` or `{ file: NAME }`; a secret itself never stands in a file"
     ),
-    "title: x\nauth: { scheme: hmac, secret: {} }": "a.yaml:2:31: auth.secret: give either env or file [value]",
+    "title: x\nauth: { scheme: hmac, secret: {} }": "a.yaml:2:23: auth.secret: give either env or file [secret]",
     # kinds
     f"{RIGHT}like: 5": "a.yaml:3:7: like: expected text, got a number [type]\n    help: put it in quotes",
     f"{RIGHT}like: true": "a.yaml:3:7: like: expected text, got `true` [type]\n    help: put it in quotes",
-    f"{RIGHT}like: [a]": "a.yaml:3:7: like: expected text, got a list [type]",
+    f"{RIGHT}like: [a]": "a.yaml:3:7: like: expected text, got a list [type]\n    help: take the brackets away",
     f"{RIGHT}enabled: yes": "a.yaml:3:10: enabled: expected `true` or `false`, got text [type]\n    help: write `true`",
     f"{RIGHT}enabled: off": "a.yaml:3:10: enabled: expected `true` or `false`, got text [type]\n    help: write `false`",
     f"{RIGHT}enabled: 1": "a.yaml:3:10: enabled: expected `true` or `false`, got a number [type]",
@@ -195,7 +195,7 @@ WRONG = {
         "a.yaml:3:6: map: expected a mapping, got text [type]\n    help: its keys are `dedup_key`, `severity`, `from`"
     ),
     # what a struct says of its keys together
-    f"{RIGHT}reply: {{ text: a, json: b }}": "a.yaml:3:8: reply: give either text or json [value]",
+    f"{RIGHT}reply: {{ text: a, json: b }}": "a.yaml:3:10: reply.text: give either text or json [value]",
     f"{RIGHT}reply: {{ status: 404 }}": "a.yaml:3:18: reply.status: 404 is not a success; give 200 to 299 [value]",
 }  # fmt: skip
 
@@ -271,8 +271,8 @@ def test_every_wrong_text_in_a_document_is_named_at_its_place():
     assert read(text, Described) == (
         None,
         (
-            "a.yaml:2:8: details.one: $.a[ is not a JSONPath of RFC 9535: it goes wrong at '[' (character 4) [value]\n"
-            "a.yaml:3:24: details.two[1].three: expected name or number (line 1 of the template) [value]"
+            "a.yaml:2:11: details.one: $.a[ is no JSONPath of RFC 9535 that the gateway understands: it goes wrong at '[' [value]\n"
+            "a.yaml:3:24: details.two[1].three: expected name or number [value]"
         ),
     )
 

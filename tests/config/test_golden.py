@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from gateway import config
+from gateway.config import rules
 from gateway.config.problems import as_text
 
+SECRET = "hunter2"  # stands in the folders wherever a secret was pasted
 CASES = sorted(path for path in (Path(__file__).parent / "problems").glob("*") if path.is_dir())
 
 
@@ -32,3 +35,14 @@ def test_wrong_configuration_gets_its_whole_message(folder: Path, monkeypatch: p
     difference = difflib.unified_diff(expected.splitlines(), actual.splitlines(), str(file), "printed", lineterm="")
     assert actual == expected, "\n".join(["", *difference])
     assert actual.strip(), "a folder of wrong configuration has at least one problem"
+
+
+def test_every_rule_is_shown_by_a_folder():
+    messages = "".join((folder / "expected.txt").read_text() for folder in CASES)
+    shown = set(re.findall(r"^\S+:\d+:\d+: .* \[([\w-]+)\]$", messages, re.MULTILINE))
+    assert {*rules.PROVIDER_RULES, *rules.SINK_RULES, *rules.SETTINGS_RULES} - shown == set()
+
+
+def test_no_message_repeats_what_was_pasted_as_a_secret():
+    assert [folder.name for folder in CASES if SECRET in (folder / "expected.txt").read_text()] == []
+    assert any(SECRET in file.read_text(errors="replace") for folder in CASES for file in folder.rglob("*.yaml"))

@@ -51,6 +51,32 @@ def test_a_secret_that_stands_in_a_file_is_not_shown():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "line,shown",
+    [
+        ("auth: { scheme: bearr, token: hunter2 }", "auth: { scheme: bearr, token: *** }"),
+        ('headers: { Authorization: "Bearer hunter2", X-A: b }', "headers: { Authorization: ***, X-A: b }"),
+        ('api_key: "hunter2', "api_key: ***"),
+        ("DB_PASSWORD: hunter2 # for now", "DB_PASSWORD: *** # for now"),
+        ("store: postgresql://gateway:hunter2@db.example/x", "store: postgresql://gateway:***@db.example/x"),
+        # and what only sounds like a secret is shown
+        ("token: { env: EXAMPLE_TOKEN }", "token: { env: EXAMPLE_TOKEN }"),
+        ('Authorization: "Splunk {{ secrets.token }}"', 'Authorization: "Splunk {{ secrets.token }}"'),
+        ("dedup_key: fingerprint", "dedup_key: fingerprint"),
+        ("secrets_dir: /run/secrets", "secrets_dir: /run/secrets"),
+        ("url: https://a.example:8088/x@y", "url: https://a.example:8088/x@y"),
+    ],
+)
+def test_a_secret_beside_something_else_that_is_wrong_is_not_shown(line: str, shown: str):
+    assert show(Problem("a.yaml", 1, 1, "type", "wrong"), line) == f"a.yaml:1:1: wrong [type]\n      1 | {shown}\n        | ^"
+
+
+def test_the_caret_stays_in_its_place_behind_a_secret_and_moves_to_the_front_of_one():
+    for column, caret in [(8, 7), (9, 8), (17, 12), (18, 13)]:
+        shown = show(Problem("a.yaml", 1, column, "type", "wrong"), "{token: hunter2, xs: 1}")
+        assert shown.splitlines()[1:] == ["      1 | {token: ***, xs: 1}", f"        | {' ' * caret}^"]
+
+
 @pytest.mark.parametrize("source", ["", "\n", "one line"])
 def test_a_line_that_is_not_there_is_not_shown(source: str):
     line = 1 if not source.strip() else 2

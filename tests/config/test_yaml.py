@@ -91,7 +91,7 @@ def test_every_value_and_key_knows_its_line_and_column():
 def test_what_is_not_in_the_file_stands_where_the_nearest_thing_around_it_does():
     document = Document("a.yaml", "title: x\nmap:\n  a: 1\n")
     assert document.at(("map", "b", 3, "c")) == (3, 3)
-    assert document.key_at(("map", "b")) == (3, 3)
+    assert document.key_at(("map", "b")) == (2, 1)
     assert document.at(("nothing",)) == (1, 1)
     assert document.file_at(("map", "b")) == "a.yaml"
 
@@ -137,11 +137,11 @@ REFUSED = {
     ),
     "a: !!python/object/apply:os.system [x]": (
         "a.yaml:1:4: tags such as `!name` are not understood [tag]\n"
-        "    help: take the tag away; text that begins with `!` stands in quotes"
+        "    help: take the tag away; a secret is written `{ env: NAME }`, and text that begins with `!` stands in quotes"
     ),
     "!x {a: 1}": (
         "a.yaml:1:1: tags such as `!name` are not understood [tag]\n"
-        "    help: take the tag away; text that begins with `!` stands in quotes"
+        "    help: take the tag away; a secret is written `{ env: NAME }`, and text that begins with `!` stands in quotes"
     ),
     "a: 1\n---\nb: 2": (
         "a.yaml:2:1: a second document begins here [syntax]\n    help: keep one document in a file, without `---` between"
@@ -168,10 +168,10 @@ REFUSED = {
     "a: 1\n\tb: 2": "a.yaml:2:1: a tab where only spaces may stand [syntax]\n    help: indent with spaces",
     "a: |\n\tx": "a.yaml:2:1: a tab where only spaces may stand [syntax]\n    help: indent with spaces",
     "a: {{ item.x }}": (
-        'a.yaml:1:4: a value that begins with `{{` must stand in quotes [syntax]\n    help: write it like "{{ item.name }}"'
+        'a.yaml:1:4: a value that begins with `{{` must stand in quotes [syntax]\n    help: write it like "{{ item.x }}"'
     ),
     "a: [{{ item.x }}]": (
-        'a.yaml:1:5: a value that begins with `{{` must stand in quotes [syntax]\n    help: write it like "{{ item.name }}"'
+        'a.yaml:1:5: a value that begins with `{{` must stand in quotes [syntax]\n    help: write it like "{{ item.x }}"'
     ),
     'a: "{{ x }}" or y': (
         "a.yaml:1:14: text goes on after its closing quote [syntax]\n    help: put one pair of quotes around the whole value"
@@ -185,8 +185,7 @@ REFUSED = {
         "    help: align it with the keys above it; is there a `: `, with its space, in the line above?"
     ),
     "a:1\nb: 2": (
-        "a.yaml:2:1: a key cannot stand here [syntax]\n"
-        "    help: align it with the keys above it; is there a `: `, with its space, in the line above?"
+        "a.yaml:1:1: `a:1` is no key [syntax]\n    help: put a space after the colon"
     ),
     "a:\n  b: 1\n c: 2": (
         "a.yaml:3:2: the indentation matches nothing above [syntax]\n    help: align the line with the keys it belongs to"
@@ -218,9 +217,9 @@ REFUSED = {
         'a.yaml:1:4: text cannot begin with `*` [syntax]\n    help: put it in quotes: "*.example.com"'
     ),
     "a: @b": 'a.yaml:1:4: text cannot begin with `@` [syntax]\n    help: put it in quotes: "@b"',
-    "a: %d items": 'a.yaml:1:4: text cannot begin with `%` [syntax]\n    help: put it in quotes: "%d"',
+    "a: %d items": 'a.yaml:1:4: text cannot begin with `%` [syntax]\n    help: put it in quotes: "%d items"',
     "a: }": "a.yaml:1:4: a value cannot begin with `}` [syntax]\n    help: give the value, or put it in quotes if it is text",
-    "a: [": "a.yaml:1:5: the file ends where a value is expected [syntax]\n    help: give it, and close the brackets that are open",
+    "a: [": "a.yaml:1:4: the file ends behind this, where a value is expected [syntax]\n    help: give it, and close the brackets that are open",
     "a: [1, 2": "a.yaml:1:4: `[` is never closed [syntax]\n    help: end it with `]`",
     "a: {b: 1\n": "a.yaml:1:4: `{` is never closed [syntax]\n    help: end it with `}`",
     "a: {b: c d: e}": (
@@ -248,7 +247,7 @@ REFUSED = {
     "%FOO\na: 1": "a.yaml:1:5: directives such as `%YAML` are not understood [syntax]\n    help: take the line away",
     "a: !e!x y": (
         "a.yaml:1:4: tags such as `!name` are not understood [syntax]\n"
-        "    help: take the tag away; text that begins with `!` stands in quotes"
+        "    help: take the tag away; a secret is written `{ env: NAME }`, and text that begins with `!` stands in quotes"
     ),
     "%YAML 1.2\n%YAML 1.2\n---\n": (
         "a.yaml:2:1: found duplicate %YAML directive [syntax]\n    help: check the indentation, the quotes and the brackets here"

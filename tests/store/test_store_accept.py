@@ -287,3 +287,19 @@ async def test_a_result_is_committed_before_it_is_answered(store, url):
 async def test_a_store_says_when_it_can_be_written(store):
     assert await store.ping() is None
     assert await store.ping() is None
+
+
+@pytest.mark.parametrize("many", [1, 3, 4, 5, 16, 64, 85, 200])
+async def test_however_much_one_webhook_brings_all_of_it_is_kept(store, many):
+    events = [an_event(f"e{n:03d}", key=f"key-{n}") for n in range(many)]
+    dead = [a_dead_item(n) for n in range(many)]
+    receipt = await store.accept(an_intake(*events, decide=telling("splunk", "datadog"), dead=dead))
+    assert (len(receipt.events), len(receipt.dead)) == (many, many)
+    assert len({item["id"] for item in (await store.events({}, limit=200)).items}) == many
+    assert len({item["id"] for item in (await store.dead_letters({}, limit=200)).items}) == many
+    claimed = await store.claim("splunk", 1000, now=NOON, lease=30, line=900)
+    assert await store.record([tried(delivery) for delivery in claimed], now=NOON) == many
+    replayed = await store.accept(an_intake(webhook=a_webhook(), replayed=list(range(many))))
+    assert (replayed.events, (await store.dead_letters({}, limit=200)).items) == ((), [])
+    told = {sink: {state: count for state, count in counts.items() if count} for sink, counts in (await conserved(store)).items()}
+    assert told == {"datadog": {"accepted": many, "pending": many}, "splunk": {"accepted": many, "delivered": many}}

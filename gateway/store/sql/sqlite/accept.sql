@@ -60,7 +60,7 @@ from replayed where dead_items.id = replayed.id;
 
 -- name: keep dead items
 insert into dead_items (id, webhook_id, item_index, provider, stage, reason, message, at, state)
-values (?, ?, ?, ?, ?, ?, ?, ?, 'dead')
+values (?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (id) do update set
     stage = excluded.stage, reason = excluded.reason, message = excluded.message, state = 'dead';
 

@@ -1,0 +1,177 @@
+"""
+Which line of YAML made what: the engine itself is run, with every expression of the provider's file listened to.
+
+Nothing of the engine's order is known here but that it asks for an item's `action` first, once for each item of a case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ..config.files import Source, catalogue_sources, read_document, sources_in
+from ..config.problems import Place, spelled
+from ..config.schema import Provider
+from ..config.yaml import Document
+from ..expr import Expression
+from ..model import DeadItem, Event, Webhook
+from ..reading import understand
+from ..stages.mapping import Case, Fields, flat
+from ..stages.route import Match
+from ..stages.words import Table
+
+
+class Made(Struct, frozen=True, kw_only=True):
+    """A value, and the line of YAML that made it. `value` is None where it finds nothing."""
+
+    name: str
+    value: Any
+    file: str
+    line: int
+    expression: str
+
+    @property
+    def where(self) -> str:
+        """The line as a person would open it."""
+        return f"{self.file}:{self.line}"
+
+
+class Explained(Struct, frozen=True, kw_only=True):
+    """One item: how it was reached, the case that speaks of it (None: the file has no cases), what was made, how it ended."""
+
+    path: str
+    case: Made | None
+    made: tuple[Made, ...]
+    became: Event | DeadItem | None  # None: it says nothing, on purpose
+
+
+class Heard:
+    """An expression that keeps what it says."""
+
+    def __init__(self, said: Any, place: Place, log: list[Saying], case: int | None = None) -> None:
+        self._said, self._place, self._log, self._case = said, place, log, case
+
+    def __call__(self, scope: Mapping[str, Any]) -> Any:
+        saying = Saying(self._said, self._place, scope, self._case)
+        self._log.append(saying)
+        saying.value = self._said(scope)
+        return saying.value
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._said, name)
+
+    def expressions(self) -> Iterator[tuple[Place, Any]]:
+        """Every expression inside, with its path."""
+        return iter([((), self._said)]) if isinstance(self._said, Expression) else self._said.expressions()
+
+
+class Saying(Struct):
+    """What one expression said once."""
+
+    said: Any
+    place: Place
+    scope: Mapping[str, Any]
+    case: int | None
+    value: Any = None
+
+
+def explain(provider: Provider, document: Document, webhook: Webhook) -> list[Explained]:
+    """Every item that some case speaks of, in order; what the provider's own `match` drops too."""
+    log: list[Saying] = []
+    understood = understand(_listening(provider, document, log), webhook)
+    fates: dict[int, Event | DeadItem] = {item.index: item for item in understood.dead if item.index >= 0}
+    fates |= {int(event.id.rpartition("-")[2]): event for event in understood.events}
+    in_order = iter([fates[index] for index in sorted(fates)])
+    explained = []
+    for sayings in _by_item(log):
+        action = next(each for each in sayings if each.place[-1] == "action")
+        fate = None if action.value == "ignore" else next(in_order, None)
+        explained.append(_explained(document, sayings, action, fate))
+    return explained
+
+
+def _listening(provider: Provider, document: Document, log: list[Saying]) -> Provider:
+    """The provider with every expression that makes something listened to, and without its `match`."""
+
+    def fields(case: Case, index: int | None) -> Fields:
+        heard: dict[str, Any] = {}
+        for name in Fields.__struct_fields__:
+            own, shared = getattr(case.map, name), getattr(provider.map, name)
+            at: Place = ("cases", index, "map", name) if own and index is not None else ("map", name)
+            heard[name] = Heard(own or shared, at, log, index) if own or shared else None
+        return Fields(**heard)
+
+    def lets(given: Mapping[str, Any], at: Place) -> dict[str, Any]:
+        return {name: Heard(let, (*at, name), log) for name, let in given.items()}
+
+    cases = [
+        replace(case, map=fields(case, index), let=lets(case.let, ("cases", index, "let")))
+        for index, case in enumerate(provider.cases)
+    ]
+    alone = {} if cases else {"map": fields(Case(), None)}
+    return replace(provider, let=lets(provider.let, ("let",)), cases=cases, match=Match(), **alone)
+
+
+def _by_item(log: list[Saying]) -> Iterator[list[Saying]]:
+    """The sayings about each item. Those of its `let` come before its `action`, in a scope that has the same item."""
+    starts = [at for at, saying in enumerate(log) if saying.place[-2:] == ("map", "action")]
+    for number, at in enumerate(starts):
+        begin = at
+        while begin > 0 and "let" in log[begin - 1].place[:3] and log[begin - 1].scope["path"] == log[at].scope["path"]:
+            begin -= 1
+        end = starts[number + 1] if number + 1 < len(starts) else len(log)
+        yield log[begin:at] + [each for each in log[at:end] if "let" not in each.place[:3]]
+
+
+def _explained(document: Document, sayings: list[Saying], action: Saying, fate: Event | DeadItem | None) -> Explained:
+    case = None
+    if action.case is not None:
+        at: Place = ("cases", action.case)
+        when = _at(document, (*at, "when"))
+        case = _made(document, at, f"cases[{action.case}]", True, str(when) if when else "always")
+    made = {each.place: _of(document, each) for each in sayings}
+    return Explained(path=action.scope["path"], case=case, made=tuple(made.values()), became=fate)
+
+
+def _of(document: Document, saying: Saying) -> Made:
+    said, place = saying.said, saying.place
+    name = f"let {place[-1]}" if place[-2] == "let" else str(place[-1])
+    look = getattr(said, "value", said)  # a `let` holds its look-up or document
+    if hasattr(look, "table"):
+        row = _row(look, saying.scope, saying.value)
+        source = look.from_.text if look.from_ is not None else "a constant"
+        return _made(document, (*place, *row), name, saying.value, f"{source}, {spelled(row)}")
+    return _made(document, place, name, saying.value, look.text)
+
+
+def _row(look: Any, scope: Mapping[str, Any], value: Any) -> Place:
+    """What of `{from, table, absent, default}` gave the value."""
+    key = flat(look.from_(scope)).strip().lower() if look.from_ is not None else ""
+    if not key:
+        return ("absent",) if look.absent is not None else ("default",)
+    exact = [row for row in look.table if row.lower() == key]
+    fits = exact or [row for row in look.table if Table({row: True}).look_up(key)]
+    return ("table", fits[0]) if fits else ("default",) if look.default is not None else ("table",)
+
+
+def _made(document: Document, place: Place, name: str, value: Any, expression: str) -> Made:
+    file, spot = document.stands(place, key=True)
+    return Made(name=name, value=value, file=file, line=spot[0], expression=" ".join(expression.split()))
+
+
+def _at(document: Document, place: Place) -> Any:
+    node: Any = document.data
+    for step in place:
+        node = node.get(step) if isinstance(node, dict) else node[int(step)]
+    return node
+
+
+def document_of(root: Path | None, name: str) -> Document:
+    """A provider's document with what it inherits, as `load` reads it."""
+    every = [*catalogue_sources(), *(sources_in(root) if root else [])]
+    siblings: dict[tuple[str, str], Source] = {(source.kind, source.name): source for source in every}
+    return read_document(siblings["providers.d", name], siblings)

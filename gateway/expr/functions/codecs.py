@@ -1,0 +1,173 @@
+"""Functions that write a notation or read one."""
+
+from __future__ import annotations
+
+import base64 as _base64
+import hashlib
+import html
+import re
+from typing import Any
+from urllib.parse import quote, unquote
+
+import msgspec
+
+from ..errors import ExpressionError
+from ..written import as_bytes, as_json, as_text, shown
+from .registry import function
+
+_NUMBER = re.compile(r"[+-]?(?:(\d{1,4300})|\d{0,300}\.?\d{1,300}(?:[eE][+-]?\d{1,3})?)", re.ASCII)
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~])")
+
+
+@function
+def number(value: Any) -> int | float:
+    """
+    A number from a text.
+
+    >>> number("42"), number("1.5")
+    (42, 1.5)
+    """
+    text = as_text(value).strip()
+    found = _NUMBER.fullmatch(text)
+    read: int | float = float("nan") if found is None else int(text) if found[1] else float(text)
+    if read - read != 0:  # infinite, or not a number
+        raise ExpressionError(f"{text[:80]!r} is no number")
+    return read
+
+
+@function
+def json(value: Any) -> str:
+    """
+    A value as one line of JSON.
+
+    >>> json({"a": [1, None]})
+    '{"a":[1,null]}'
+    """
+    return as_json(value)
+
+
+@function
+def json_text(value: Any) -> str:
+    """
+    A value as it stands between the quotes of a JSON text.
+
+    >>> json_text('say "no"')
+    'say \\\\"no\\\\"'
+    """
+    return as_json(as_text(value))[1:-1]
+
+
+@function
+def from_json(value: Any, otherwise: Any = None) -> Any:
+    """
+    The value that a JSON text holds; `otherwise`, if it is given, for a text that is no JSON.
+
+    >>> from_json('{"a": 1}')
+    {'a': 1}
+    >>> from_json("plain", otherwise="plain")
+    'plain'
+    """
+    if not isinstance(value, str):
+        return value
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError) as error:
+        if otherwise is None:
+            wrong = "is nested too deeply" if isinstance(error, RecursionError) else "is not JSON"
+            raise ExpressionError(f"{value[:80]!r} {wrong}") from None
+        return otherwise
+
+
+@function
+def base64(value: Any) -> str:
+    """
+    In base64.
+
+    >>> base64("id:key")
+    'aWQ6a2V5'
+    """
+    return _base64.b64encode(as_bytes(value)).decode()
+
+
+@function
+def from_base64(value: Any) -> str:
+    """
+    The text that base64 holds, with or without its padding.
+
+    >>> from_base64("aWQ6a2V5"), from_base64("YQ")
+    ('id:key', 'a')
+    """
+    text = "".join(as_text(value).split()).rstrip("=")
+    try:
+        return _base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
+    except ValueError:
+        raise ExpressionError(f"{shown(value)} is not text in base64") from None
+
+
+@function
+def urlencode(value: Any) -> str:
+    """
+    Percent-encoded, as one path segment or query value.
+
+    >>> urlencode("a b/c")
+    'a%20b%2Fc'
+    """
+    return quote(as_bytes(value), safe="")
+
+
+@function
+def urldecode(value: Any) -> str:
+    """
+    With what is percent-encoded decoded. A `+` stays one: CloudEvents writes its headers so.
+
+    >>> urldecode("Euro%20%E2%82%AC")
+    'Euro €'
+    """
+    return unquote(as_text(value))
+
+
+@function
+def hash(value: Any) -> str:
+    """
+    The SHA-256 of a value, in hex; of a mapping whatever the order of its keys.
+
+    >>> hash({"b": 1, "a": 2}) == hash({"a": 2, "b": 1})
+    True
+    """
+    text = value if isinstance(value, str) else as_json(value, ordered=True)
+    return hashlib.sha256(as_bytes(text)).hexdigest()
+
+
+@function
+def escape_html(value: Any) -> str:
+    """
+    With what HTML would read escaped.
+
+    >>> escape_html("<b>")
+    '&lt;b&gt;'
+    """
+    return html.escape(as_text(value))
+
+
+@function
+def escape_mrkdwn(value: Any) -> str:
+    """
+    With `&`, `<` and `>` escaped, as Slack wants it; so `<!channel>` and `<@U1>` call nobody.
+
+    >>> escape_mrkdwn("<!channel> a & b")
+    '&lt;!channel&gt; a &amp; b'
+    """
+    return as_text(value).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+@function
+def escape_markdown(value: Any) -> str:
+    r"""
+    With a backslash before each sign that Markdown would read, for Discord and Teams.
+
+    Discord's `@everyone` is no Markdown: it is switched off by `allowed_mentions` in the request.
+
+    >>> print(escape_markdown("*disk* <@1>"))
+    \*disk\* \<@1\>
+    """
+    return _MARKDOWN.sub(r"\\\1", as_text(value))

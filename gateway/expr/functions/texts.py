@@ -1,0 +1,157 @@
+"""Functions on texts. A value that is no text is taken as it would be printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import ExpressionError
+from ..written import as_text
+from .patterns import compiled, search
+from .registry import LARGEST, Length, Pattern, Piece, Unit, function
+
+SIZES: dict[str, Callable[[str], int]] = {
+    "characters": len,
+    "bytes": lambda text: len(text.encode(errors="surrogatepass")),
+    "utf16": lambda text: len(text.encode("utf-16-le", errors="surrogatepass")) // 2,
+}
+
+
+@function
+def text(value: Any) -> str:
+    """
+    A value as text: numbers as they are written, mappings and lists as JSON.
+
+    >>> text(1686558278326000001)
+    '1686558278326000001'
+    """
+    return as_text(value)
+
+
+@function
+def lower(value: Any) -> str:
+    """
+    In small letters.
+
+    >>> lower("OK")
+    'ok'
+    """
+    return as_text(value).lower()
+
+
+@function
+def upper(value: Any) -> str:
+    """
+    In capital letters.
+
+    >>> upper("ok")
+    'OK'
+    """
+    return as_text(value).upper()
+
+
+@function
+def trim(value: Any, characters: str | None = None) -> str:
+    """
+    Without the blanks (or the given characters) at both ends.
+
+    >>> trim("%%% x %%%", "% ")
+    'x'
+    """
+    return as_text(value).strip(characters)
+
+
+@function
+def one_line(value: Any) -> str:
+    """
+    On one line: each run of blanks, line ends and control characters is one blank. For titles and headers.
+
+    >>> one_line("disk full\\r\\n  on db-1")
+    'disk full on db-1'
+    """
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in as_text(value)).split())
+
+
+@function
+def truncate(value: Any, length: Length, mark: str = "\u2026", unit: Unit = "characters") -> str:
+    """
+    At most so many characters (or `bytes` of UTF-8, or `utf16` units), ending with a mark where something was cut.
+
+    >>> truncate("abcdef", 4)
+    'abc\u2026'
+    """
+    text, size = as_text(value), SIZES[unit]
+    if size(text) <= length:
+        return text
+    room = length - size(mark)
+    if room < 0:
+        room, mark = length, ""
+    kept = text[:room]
+    while size(kept) > room:
+        kept = kept[: -max(1, (size(kept) - room) // 4)]  # a character is 4 bytes at most, so this never cuts too much
+    return kept + mark
+
+
+@function
+def split(value: Any, separator: Piece = ",") -> list[Any]:
+    """
+    The parts of a text, without the blanks around them and without empty ones. A list stays as it is.
+
+    >>> split("env:prod, team:a,", ",")
+    ['env:prod', 'team:a']
+    """
+    if isinstance(value, list | tuple):
+        return list(value)
+    return [part.strip() for part in as_text(value).split(separator) if part.strip()]
+
+
+@function
+def replace(value: Any, old: Piece, new: str) -> str:
+    """
+    With each `old` replaced by `new`.
+
+    >>> replace("a-b-c", "-", ".")
+    'a.b.c'
+    """
+    text = as_text(value)
+    if len(text) + text.count(old) * (len(new) - len(old)) > LARGEST:
+        raise ExpressionError(f"replace: the result is larger than {LARGEST}")
+    return text.replace(old, new)
+
+
+@function
+def capture(value: Any, pattern: Pattern) -> str | None:
+    """
+    What a regular expression (RE2) finds: its first group that took part, or the whole match if it has none.
+
+    >>> capture("[Triggered on {host:a}] CPU", r"host:([^}]*)")
+    'a'
+    >>> capture("arn:aws:sns:eu-west-1:1:topic", r"[^:]*$")
+    'topic'
+    """
+    found = search(pattern, as_text(value))
+    if found is None:
+        return None
+    return next((each for each in found.groups() if each is not None), None) if found.groups() else str(found.group(0))
+
+
+@function
+def matches(value: Any, pattern: Pattern) -> bool:
+    """
+    Whether a regular expression (RE2) is found in the text.
+
+    >>> matches("disk full", "^disk")
+    True
+    """
+    return search(pattern, as_text(value)) is not None
+
+
+@function
+def strip_markup(value: Any) -> str:
+    """
+    Without HTML tags and without the marks around a Markdown block.
+
+    >>> strip_markup("%%%\\n<b>CPU</b> high\\n%%%")
+    'CPU high'
+    """
+    return str(compiled(r"<[^>]*>|%%%").sub("", as_text(value))).strip()

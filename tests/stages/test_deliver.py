@@ -1,0 +1,230 @@
+"""What a sink's answer means, and when to try again: tables, from DIALECT's "A sink" and the documents named below."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.config.decode import decode
+from gateway.config.schema import Sink
+from gateway.config.yaml import Document
+from gateway.model import Response
+from gateway.stages.deliver import Answers, Judgement, Limits, Retry, judge, next_state
+from gateway.values import Duration
+
+ROOT = Path(__file__).parents[2]
+NOW = 1_773_302_400.0  # Thu, 12 Mar 2026 08:00:00 GMT
+
+
+def read(type, text):
+    document = Document("sink.yaml", text.encode())
+    found = decode(document, type)
+    assert found is not None, [str(problem) for problem in document.problems]
+    return found
+
+
+def judged(rules="rules: []", /, count=1, **response):
+    return judge(read(Answers, rules), Response(**response), count, NOW)
+
+
+BY_STATUS = {
+    "delivered": [200, 202, 204, 260, 299],
+    "retry": [408, 425, 429, 500, 502, 503, 504, 599],
+    "park": [401, 403],
+    "split": [413],
+    "dead": [199, 400, 404, 405, 409, 410, 415, 422],
+}
+
+
+@pytest.mark.parametrize("status, verdict", [(status, verdict) for verdict, all in BY_STATUS.items() for status in all])
+def test_an_answer_that_no_rule_speaks_of_is_judged_by_its_status(status, verdict):
+    assert judged(status=status) == [Judgement(verdict, f"answered {status}")]
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_dead_and_says_how_to_mend_it(status):
+    reason = f"answered {status}; redirects are not followed, so give the final address"
+    assert judged(status=status, headers={"location": "https://elsewhere.test"}) == [Judgement("dead", reason)]
+
+
+@pytest.mark.parametrize(
+    "rule, response, verdict",
+    [
+        ("{{ response.status == 200 }}", {"status": 200}, "dead"),
+        ("{{ response.status != 204 }}", {"status": 260}, "dead"),
+        ("{{ response.json.ok == false }}", {"status": 200, "json": {"ok": False}}, "dead"),
+        ("{{ response.json.code in [6, 9] }}", {"status": 503, "json": {"code": 9}}, "dead"),
+        ("{{ response.text != 'ok' }}", {"status": 200, "text": "invalid_payload"}, "dead"),
+        ("{{ 'HTTP error 429' in response.text }}", {"status": 200, "text": "returned HTTP error 429"}, "dead"),
+        (
+            "{{ response.headers['x-ratelimit-remaining'] == '0' }}",
+            {"status": 403, "headers": {"x-ratelimit-remaining": "0"}},
+            "dead",
+        ),
+        ("{{ response.json.code == 9 }}", {"status": 200, "text": "no json"}, "delivered"),
+        ("{{ response.json.a.b.c == 9 }}", {"status": 200, "json": [1]}, "delivered"),
+        ("{{ response.json.n + 1 == 2 }}", {"status": 200, "json": {"n": "text"}}, "delivered"),
+        ("$.json.errors", {"status": 200, "json": {"errors": True}}, "dead"),
+    ],
+)
+def test_a_rule_looks_at_status_headers_json_and_text_and_one_that_fails_does_not_hold(rule, response, verdict):
+    assert [each.verdict for each in judged(f'rules: [ {{ when: "{rule}", then: dead }} ]', **response)] == [verdict]
+
+
+def test_the_first_rule_that_holds_counts_for_every_delivery_of_the_request():
+    rules = """
+    rules:
+      - { when: "{{ response.status == 404 }}", then: dead }
+      - { when: "{{ response.status >= 400 }}", then: split }
+      - { when: "{{ response.status >= 500 }}", then: retry }
+    """
+    assert judged(rules, count=2, status=503) == [Judgement("split", "answered 503")] * 2
+
+
+RETRY = 'rules: [ { when: "{{ response.status == 200 }}", then: retry, after: 5s } ]'
+
+
+@pytest.mark.parametrize(
+    "text, status, header, after",
+    [
+        ("rules: []", 503, "7", 7.0),
+        ("rules: []", 429, " 7 ", 7.0),
+        ("rules: []", 503, "0", 0.0),
+        ("rules: []", 503, "99999999999999999999", 3600.0),
+        ("rules: []", 503, "Thu, 12 Mar 2026 08:02:00 GMT", 120.0),
+        ("rules: []", 503, "Thu, 12 Mar 2026 08:02:00", 120.0),
+        ("rules: []", 503, "Thu, 12 Mar 2026 07:00:00 GMT", 0.0),
+        ("rules: []", 503, "Thu, 12 Mar 2126 08:02:00 GMT", 3600.0),
+        ("rules: []", 503, "Thu, 12 Mar 99999999999999999999 08:02:00 GMT", None),
+        ("rules: []", 503, "Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("rules: []", 503, "soon", None),
+        ("rules: []", 503, "-5", None),
+        ("rules: []", 503, "1.5", None),
+        ("rules: []", 503, "\u0665", None),
+        ("rules: []", 503, "5, 10", None),
+        ("rules: []", 503, "", None),
+        ("rules: []", 404, "7", None),
+        (RETRY, 200, "", 5.0),
+        (RETRY, 200, "90", 90.0),
+        (RETRY, 200, "2", 5.0),
+        ('rules: [ { when: "{{ response.status == 200 }}", then: retry } ]', 200, "90", 90.0),
+        ('rules: [ { when: "{{ response.status == 200 }}", then: dead } ]', 200, "90", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_nonsense_is_passed_over(text, status, header, after):
+    assert [each.after for each in judged(text, status=status, headers={"retry-after": header})] == [after]
+
+
+BULK = """
+items:
+  each: $.items[*].create
+  rules:
+    - { when: "{{ item.status == 409 }}", then: delivered }
+    - { when: "{{ item.status == 403 }}", then: retry, after: 1m }
+"""
+
+
+def test_a_bulk_answer_is_judged_item_by_item():
+    error = {"type": "mapper_parsing_exception", "reason": "failed to parse"}
+    items = [
+        {"status": 201},
+        {"status": 409, "error": {"type": "version_conflict_engine_exception"}},
+        {"status": 429, "error": {"type": "es_rejected_execution_exception"}},
+        {"status": 400, "error": error},
+        {"status": 403},
+        {"status": 401, "error": "no"},
+        {"status": "201"},
+        "nonsense",
+    ]
+    document = {"errors": True, "items": [{"create": item} for item in items]}
+    assert judged(BULK, count=8, status=200, json=document) == [
+        Judgement("delivered", "item: 201", own=True),
+        Judgement("delivered", "item: 409 (version_conflict_engine_exception)", own=True),
+        Judgement("retry", "item: 429 (es_rejected_execution_exception)", own=True),
+        Judgement("dead", "item: 400 (failed to parse)", own=True),
+        Judgement("retry", "item: 403", 60.0, own=True),
+        Judgement("park", "item: 401 (no)", own=True),
+        Judgement("retry", "item: 201", own=True),
+        Judgement("retry", "item: no status", own=True),
+    ]
+
+
+@pytest.mark.parametrize(
+    "response, judgement",
+    [
+        ({"status": 200, "json": {"items": []}}, Judgement("retry", "answered 200, and the answer names 0 of 2 items")),
+        ({"status": 200, "text": "<html>"}, Judgement("retry", "answered 200, and the answer names 0 of 2 items")),
+        ({"status": 413}, Judgement("split", "answered 413")),
+        ({"status": 400, "json": {"items": [{"create": {"status": 201}}] * 2}}, Judgement("dead", "answered 400")),
+    ],
+)
+def test_an_answer_that_does_not_name_each_item_is_judged_as_a_whole(response, judgement):
+    assert judged(BULK, count=2, **response) == [judgement, judgement]
+
+
+def test_a_rule_over_the_whole_answer_comes_before_its_items():
+    text = f'rules: [ {{ when: "{{{{ response.json.errors == false }}}}", then: delivered }} ]{BULK}'
+    answer = {"errors": False, "items": []}
+    assert judged(text, count=2, status=200, json=answer) == [Judgement("delivered", "answered 200")] * 2
+
+
+RETRIES = Retry(attempts=3, first_delay=Duration(4.0), max_delay=Duration(60.0))
+
+
+@pytest.mark.parametrize(
+    "judgement, attempts, wanted",
+    [
+        (Judgement("delivered", "answered 200"), 1, ("delivered", 0.0, "answered 200")),
+        (Judgement("dead", "answered 400"), 1, ("dead", 0.0, "answered 400")),
+        (Judgement("split", "answered 413"), 1, ("dead", 0.0, "answered 413")),
+        (Judgement("park", "answered 401"), 9, ("parked", 0.0, "answered 401; parked until it is mended")),
+        (Judgement("retry", "answered 503"), 1, ("pending", NOW + 3.0, "answered 503")),
+        (Judgement("retry", "answered 503"), 2, ("pending", NOW + 6.0, "answered 503")),
+        (Judgement("retry", "answered 503"), 3, ("dead", 0.0, "answered 503; given up after 3 tries")),
+        (Judgement("retry", "answered 503", 90.0), 1, ("pending", NOW + 90.0, "answered 503")),
+        (Judgement("retry", "answered 503", 1.0), 1, ("pending", NOW + 3.0, "answered 503")),
+        (Judgement("retry", "answered 503", 90.0), 3, ("dead", 0.0, "answered 503; given up after 3 tries")),
+    ],
+)
+def test_a_judgement_leaves_a_delivery_somewhere(judgement, attempts, wanted):
+    assert next_state(judgement, attempts, RETRIES, chance=0.5, now=NOW) == wanted
+
+
+def test_the_delay_stays_at_its_longest_however_many_tries_there_were():
+    assert [RETRIES.delay(number, chance) for number in (60, 2000) for chance in (0.0, 1.0)] == [30.0, 60.0, 30.0, 60.0]
+
+
+# Seed 003, "Retry Configuration", the table "Retry Delays": attempt, delay without jitter = upper bound with jitter, lower bound.
+SEED_003 = [(1, 1.0, 0.5), (2, 2.0, 1.0), (3, 4.0, 2.0), (4, 8.0, 4.0), (5, 16.0, 8.0), (6, 32.0, 16.0), (7, 60.0, 30.0)]
+
+
+def example():
+    document = Document("siem.yaml", (ROOT / "examples/retries/sinks.d/siem.yaml").read_bytes())
+    sink = decode(document, Sink)
+    assert sink is not None, [str(problem) for problem in document.problems]
+    return sink
+
+
+@pytest.mark.parametrize("attempt, longest, shortest", SEED_003)
+def test_the_example_has_the_delays_of_seed_003_retry_configuration(attempt, longest, shortest):
+    delay = example().retry.delay
+    assert (delay(attempt, 0.0), delay(attempt, 1.0)) == (shortest, longest)
+    assert all(shortest <= delay(attempt, chance / 100) <= longest for chance in range(101))
+
+
+def test_the_example_has_the_values_of_seed_003_retry_configuration():
+    max_retries, initial_delay, max_delay = 5, 1.0, 60.0
+    assert example().retry == Retry(attempts=1 + max_retries, first_delay=Duration(initial_delay), max_delay=Duration(max_delay))
+
+
+@pytest.mark.parametrize(
+    "type, text, message",
+    [
+        (Retry, "attempts: 0", "0 is none; give at least 1"),
+        (Limits, "concurrency: 0", "0 is none; give at least 1"),
+        (Answers, "rules: [ { when: x, then: lost } ]", "`lost` is not one of `delivered`, `retry`, `dead`, `park`, `split`"),
+    ],
+)
+def test_what_could_never_work_is_refused_when_the_file_loads(type, text, message):
+    document = Document("sink.yaml", text.encode())
+    assert decode(document, type) is None
+    assert [problem.message for problem in document.problems] == [message]

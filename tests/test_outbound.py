@@ -1,0 +1,224 @@
+"""The one HTTP client: what it never does, and what it says when something goes wrong. Real servers on loopback."""
+
+import gzip
+import ipaddress
+import json
+import time
+import zlib
+
+import anyio
+import httpcore2
+import httpx2
+import pytest
+from loopback import SECRET, answering, failed, http, sent, server
+
+from gateway.model import Request, Response
+from gateway.outbound import LARGEST_ANSWER, USER_AGENT, Client, Tls, _GuardedBackend, refuses
+
+
+def test_a_request_goes_out_as_it_is_and_its_answer_comes_back():
+    heard = []
+    with server(answering(http(b'{"a": 1}', headers="X-Twice: 1\r\nX-Twice: 2\r\n"), heard)) as port:
+        response = sent(f"http://127.0.0.1:{port}/in?k={SECRET}", headers={"X-Id": "e1"}, content=b"body")
+    headers = {"content-length": "8", "connection": "close", "x-twice": "1, 2"}
+    assert response == Response(status=200, headers=headers, text='{"a": 1}', json={"a": 1})
+    head, _, body = heard[0].decode().partition("\r\n\r\n")
+    assert body == "body"
+    assert sorted(head.lower().split("\r\n")) == sorted(
+        [
+            f"post /in?k={SECRET} http/1.1",
+            f"host: 127.0.0.1:{port}",
+            "accept: */*",
+            "accept-encoding: identity",
+            "connection: keep-alive",
+            f"user-agent: {USER_AGENT}",
+            "x-id: e1",
+            "content-length: 4",
+        ]
+    )
+
+
+def test_a_redirect_is_not_followed():
+    heard = []
+    with server(answering(http(), heard)) as target:
+        to = f"Location: http://127.0.0.1:{target}/x\r\n"
+        with server(answering(http(status="307 Temporary Redirect", headers=to))) as port:
+            assert sent(f"http://127.0.0.1:{port}/").status == 307
+    assert heard == []
+
+
+def test_proxy_variables_are_not_minded(monkeypatch):
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with server(answering(http(b"direct"))) as port:
+        assert sent(f"http://127.0.0.1:{port}/").text == "direct"
+
+
+@pytest.mark.parametrize(
+    "body, headers, text",
+    [
+        (b"x" * (LARGEST_ANSWER + 5), "", "x" * LARGEST_ANSWER),
+        (gzip.compress(b'{"a":1}'), "Content-Encoding: gzip\r\n", '{"a":1}'),
+        (zlib.compress(b"plain"), "Content-Encoding: deflate\r\n", "plain"),
+        (gzip.compress(b"0" * 50_000_000), "Content-Encoding: gzip\r\n", "0" * LARGEST_ANSWER),
+        (b"no gzip", "Content-Encoding: gzip\r\n", "no gzip"),
+        ("é".encode("latin-1"), "Content-Type: text/plain; charset=latin-1\r\n", "é"),
+        ("é".encode(), "Content-Type: text/plain; charset=nonsense\r\n", "é"),
+        (b"a\xff", "", "a\ufffd"),
+    ],
+)
+def test_no_more_than_a_mebibyte_of_an_answer_is_read_however_it_is_written(body, headers, text):
+    with server(answering(http(body, headers=headers))) as port:
+        assert sent(f"http://127.0.0.1:{port}/").text == text
+
+
+def test_an_answer_without_end_is_cut_off_and_not_waited_for():
+    def pour(connection):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    with server(pour) as port:
+        assert sent(f"http://127.0.0.1:{port}/").text == "x" * LARGEST_ANSWER
+
+
+def test_json_that_is_nested_too_deep_or_is_none_is_no_json():
+    for body in (b"[" * 200_000, b"<html>", b"", b"NaN"):
+        with server(answering(http(body))) as port:
+            assert sent(f"http://127.0.0.1:{port}/").json is None
+
+
+def drip(connection):
+    """Answers a byte at a time: each one in time, all of them never."""
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        connection.sendall(b"x")
+        time.sleep(0.05)
+
+
+def test_the_timeout_holds_for_all_of_it_and_not_for_each_byte():
+    for talk in (drip, lambda connection: time.sleep(3)):
+        with server(talk) as port:
+            began = time.monotonic()
+            assert failed(f"http://127.0.0.1:{port}/{SECRET}", timeout=0.4) == ("no answer within 0.4 s", "timeout", True)
+            assert time.monotonic() - began < 2.0
+
+
+def test_a_connection_that_is_refused_says_so():
+    with server(answering(b"")) as port:
+        pass
+    assert failed(f"http://127.0.0.1:{port}/{SECRET}") == ("no connection: connection refused", "connect", True)
+
+
+def test_a_name_that_cannot_be_resolved_is_named():
+    wanted = "no connection: the name 'nowhere.invalid' cannot be resolved", "connect", True
+    assert failed(f"http://user:{SECRET}@nowhere.invalid/{SECRET}") == wanted
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "the answer is not HTTP: Server disconnected without sending a response."),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "the answer is not HTTP: illegal status line: bytearray(b'SSH-2.0-OpenSSH_9.2')"),
+        (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nabc",
+            "the answer is not HTTP: peer closed connection without sending complete message body (received 3 bytes, expected 10)",
+        ),
+    ],
+)
+def test_an_answer_that_is_none_says_so(content, said):
+    with server(answering(content)) as port:
+        assert failed(f"http://127.0.0.1:{port}/{SECRET}") == (said, "connect", True)
+
+
+@pytest.mark.parametrize(
+    "url, headers, kind",
+    [
+        (f"http://127.0.0.1:99999/{SECRET}", {}, "InvalidURL"),
+        (f"http://[::1/{SECRET}", {}, "InvalidURL"),
+        ("http://0251.0376.0251.0376/", {}, "InvalidURL"),
+        (f"ftp://127.0.0.1/{SECRET}", {}, "UnsupportedProtocol"),
+        (f"/{SECRET}", {}, "UnsupportedProtocol"),
+        ("http://127.0.0.1:9/", {"Authorization": f"Bearer {SECRET}\n"}, "LocalProtocolError"),
+        ("http://127.0.0.1:9/", {"Authorization": f"Bearer {SECRET}é"}, "UnicodeEncodeError"),
+    ],
+)
+def test_a_request_that_cannot_be_sent_is_not_tried_again(url, headers, kind):
+    message = f"this request cannot be sent, its address or a header is malformed ({kind})"
+    with server(answering(http())) as port:
+        assert failed(url.replace(":9/", f":{port}/"), headers=headers) == (message, "unsendable", False)
+
+
+METADATA = [
+    "169.254.169.254",
+    "169.254.170.2",
+    "100.100.100.200",
+    "192.0.0.192",
+    "168.63.129.16",
+    "0.0.0.0",
+    "::",
+    "fe80::1",
+    "fd00:ec2::254",
+    "fd00:ec2::23",
+    "fd20:ce::254",
+    "::ffff:169.254.169.254",
+    "::ffff:0:169.254.169.254",
+    "::169.254.169.254",
+    "64:ff9b::169.254.169.254",
+    "64:ff9b:1::169.254.169.254",
+    "2002:a9fe:a9fe::1",
+    "2001:0:4136:e378:8000:63bf:5601:5601",
+]
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_link_local_and_metadata_addresses_are_refused_in_whatever_form(address):
+    assert refuses(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "::1", "10.0.0.1", "192.168.1.1", "172.16.0.1", "fd00::1", "8.8.8.8", "::ffff:10.0.0.1"]
+)
+def test_private_addresses_are_where_sinks_live(address):
+    assert not refuses(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "host, shown",
+    [
+        ("169.254.169.254", "169.254.169.254"),
+        ("2852039166", "169.254.169.254"),
+        ("0xa9fea9fe", "169.254.169.254"),
+        ("169.16689662", "169.254.169.254"),
+        ("[::ffff:a9fe:a9fe]", "::ffff:169.254.169.254"),
+        ("[fd00:ec2::254]", "fd00:ec2::254"),
+        ("0", "0.0.0.0"),
+    ],
+)
+def test_nothing_is_sent_to_a_metadata_address_however_the_host_is_spelt(host, shown):
+    message = f"no connection: {shown} is an address that nothing is sent to"
+    assert failed(f"http://{host}/latest/{SECRET}", timeout=2.0) == (message, "connect", True)
+
+
+@pytest.mark.parametrize("tls", [None, Tls(), Tls(verify=False)])
+def test_the_guard_is_in_the_pool_that_connects(tls):
+    pool = Client()._client(tls, "")._transport._pool
+    assert isinstance(pool, httpcore2.AsyncConnectionPool)
+    assert isinstance(pool._network_backend, _GuardedBackend)
+    assert isinstance(pool._network_backend._backend, httpcore2.AnyIOBackend)
+
+
+def test_a_unix_socket_is_refused():
+    with pytest.raises(httpcore2.ConnectError, match=r"^nothing is sent to a unix socket$"):
+        anyio.run(_GuardedBackend().connect_unix_socket, "/run/docker.sock")
+
+
+def test_a_scripted_transport_takes_the_networks_place():
+    async def go():
+        client = Client(httpx2.MockTransport(lambda request: httpx2.Response(201, json=json.loads(request.content))))
+        return await client.send(Request(method="PUT", url="http://x.test", headers={}, content=b"[1]"), timeout=1)
+
+    headers = {"content-length": "3", "content-type": "application/json"}
+    assert anyio.run(go) == Response(status=201, headers=headers, text="[1]", json=[1])

@@ -1,0 +1,235 @@
+"""What operators read: one line for each fact, with the same keys each time, and nothing in it that a sender could steer by."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime
+
+import pytest
+import structlog
+
+from gateway import telemetry
+from gateway.model import Attempt, DeadItem, Delivery, Event, Incident, Receipt, Told, Webhook
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+HOOK = Webhook(id="w1", provider="team", received_at=NOON, body=b"{}", client="192.0.2.7")
+TOLD = Told(id="w1-0", action="trigger", severity="error", dedup_key="k", incident_id="w1-0", outcome="told", sinks=("main",))
+EVENT = Event(
+    id="w1-0",
+    provider="team",
+    action="trigger",
+    severity="error",
+    summary="s",
+    occurred_at="2026-01-01T12:00:00Z",
+    received_at="2026-01-01T12:00:00Z",
+)
+INCIDENT = Incident(
+    id="w1-0",
+    provider="team",
+    dedup_key="k",
+    status="open",
+    severity="error",
+    summary="s",
+    opened_at="2026-01-01T12:00:00Z",
+    updated_at="2026-01-01T12:00:00Z",
+)
+OWED = Delivery(id="w1-0.main", seq=1, sink="main", event=EVENT, incident=INCIDENT)
+TRY = Attempt(number=2, at=0.0, seconds=0.1234567, verdict="retry", status=503, excerpt="busy", error="answered 503")
+TAKEN = {"provider": "team", "webhook_id": "w1", "client": "192.0.2.7"}
+TRIED = {"sink": "main", "delivery_id": "w1-0.main", "incident_id": "w1-0", "action": "trigger"}
+
+
+class Log(io.StringIO):
+    """Everything that is logged."""
+
+    def lines(self) -> list[dict]:
+        return [json.loads(line) for line in self.getvalue().splitlines()]
+
+
+@pytest.fixture
+def log():
+    before = structlog.get_config()
+    telemetry.set_up(dev=False, secrets=lambda: ["s3cret-t0ken", "abc"], stream=(stream := Log()))
+    yield stream
+    telemetry.set_up(dev=False, secrets=tuple)
+    structlog.configure(**before)
+
+
+FACTS = {
+    "a webhook is taken": (
+        lambda: telemetry.webhook_taken(
+            HOOK, Receipt(webhook_id="w1", events=(TOLD,), ignored=1, filtered=2), seconds=0.01234567
+        ),
+        {
+            "level": "info",
+            "event": "webhook.taken",
+            **TAKEN,
+            "outcome": "accepted",
+            "events": 1,
+            "actions": ["trigger"],
+            "incidents": ["w1-0"],
+        }
+        | {"ignored": 1, "filtered": 2, "dead": [], "bytes": 2, "seconds": 0.012346},
+    ),
+    "nothing of a webhook could be mapped": (
+        lambda: telemetry.webhook_taken(
+            HOOK,
+            Receipt(
+                webhook_id="w1", dead=(DeadItem(index=0, stage="map", reason="summary", message="summary: $.x finds nothing"),)
+            ),
+            seconds=0,
+        ),
+        {
+            "level": "info",
+            "event": "webhook.taken",
+            **TAKEN,
+            "outcome": "dead",
+            "events": 0,
+            "actions": [],
+            "incidents": [],
+            "ignored": 0,
+        }
+        | {"filtered": 0, "dead": ["0: summary: $.x finds nothing"], "bytes": 2, "seconds": 0},
+    ),
+    "a webhook came twice": (
+        lambda: telemetry.webhook_taken(HOOK, Receipt(webhook_id="w0", events=(TOLD,), duplicate=True), seconds=0),
+        {
+            "level": "info",
+            "event": "webhook.taken",
+            **TAKEN,
+            "outcome": "duplicate",
+            "events": 1,
+            "actions": ["trigger"],
+            "incidents": ["w1-0"],
+        }
+        | {"ignored": 0, "filtered": 0, "dead": [], "bytes": 2, "seconds": 0},
+    ),
+    "a webhook is refused": (
+        lambda: telemetry.webhook_refused(
+            "team", stage="verify", reason="mismatch", message="X-Token does not match", status=401, client="192.0.2.7"
+        ),
+        {"level": "warning", "event": "webhook.refused", "provider": "team", "stage": "verify", "reason": "mismatch"}
+        | {"message": "X-Token does not match", "status": 401, "client": "192.0.2.7"},
+    ),
+    "a try failed": (
+        lambda: telemetry.delivery_tried(OWED, TRY, state="pending", verdict="answered 503", due_in=4.56789),
+        {
+            "level": "warning",
+            "event": "delivery.tried",
+            **TRIED,
+            "number": 2,
+            "state": "pending",
+            "verdict": "answered 503",
+            "status": 503,
+        }
+        | {"seconds": 0.123457, "batch": 1, "retry_in": 4.568},
+    ),
+    "a delivery was cancelled untried": (
+        lambda: telemetry.delivery_tried(OWED, None, state="cancelled", verdict="no step applies to it", due_in=-1.0),
+        {
+            "level": "info",
+            "event": "delivery.tried",
+            **TRIED,
+            "number": 0,
+            "state": "cancelled",
+            "verdict": "no step applies to it",
+            "status": None,
+        }
+        | {"seconds": 0, "batch": 0, "retry_in": None},
+    ),
+    "a delivery is dead": (
+        lambda: telemetry.delivery_tried(OWED, TRY, state="dead", verdict="answered 503, out of tries", due_in=-1.0),
+        {
+            "level": "error",
+            "event": "delivery.tried",
+            **TRIED,
+            "number": 2,
+            "state": "dead",
+            "verdict": "answered 503, out of tries",
+            "status": 503,
+        }
+        | {"seconds": 0.123457, "batch": 1, "retry_in": None},
+    ),
+    "a sink is paused": (
+        lambda: telemetry.sink_paused("main", "answered 401"),
+        {"level": "error", "event": "sink.paused", "sink": "main", "reason": "answered 401"},
+    ),
+    "a sink is resumed": (lambda: telemetry.sink_resumed("main"), {"level": "info", "event": "sink.resumed", "sink": "main"}),
+    "a door is closed": (
+        lambda: telemetry.provider_closed("team", ["TEAM_TOKEN"]),
+        {
+            "level": "warning",
+            "event": "provider.closed",
+            "provider": "team",
+            "unset": ["TEAM_TOKEN"],
+            "message": "it answers 503 until the secret is set",
+        },
+    ),
+    "something was replayed": (
+        lambda: telemetry.replayed("delivery", "w1-0.main", deliveries=1, events=0),
+        {"level": "info", "event": "replayed", "kind": "delivery", "id": "w1-0.main", "deliveries": 1, "events": 0},
+    ),
+    "rows were forgotten": (lambda: telemetry.pruned(7), {"level": "info", "event": "store.pruned", "rows": 7}),
+}
+
+
+@pytest.mark.parametrize("name", FACTS)
+def test_a_fact_is_one_line_with_these_keys(log, name):
+    tell, expected = FACTS[name]
+    tell()
+    (line,) = log.lines()
+    at = line.pop("ts")
+    assert line == expected
+    assert datetime.fromisoformat(at).tzinfo == UTC
+    assert list(line)[:2] == ["level", "event"]
+
+
+NASTY = {
+    "a new line": ('x\n{"event":"forged"}', 'x\n{"event":"forged"}'),
+    "a carriage return": ("x\ry", "x\\u000dy"),
+    "a terminal's colours": ("\x1b[2J\x1b]0;owned\x07", "\\u001b[2J\\u001b]0;owned\\u0007"),
+    "a null": ("a\x00b", "a\\u0000b"),
+    "letters that turn around": ("\u202egnp.exe", "\\u202egnp.exe"),
+    "half a surrogate pair": ("a\ud800b", "a\\ud800b"),
+    "lines of other kinds": ("a\u2028b\u2029c\x85d\x0be", "a\u2028b\u2029c\\u0085d\\u000be"),
+}
+
+
+@pytest.mark.parametrize("name", NASTY)
+def test_what_a_sender_writes_cannot_forge_a_line_or_steer_a_terminal(log, name):
+    sent, shown = NASTY[name]
+    telemetry.webhook_refused("team", stage="verify", reason="mismatch", message=sent, status=401, client=sent)
+    assert len(log.getvalue().splitlines()) == 1
+    assert "\x1b" not in log.getvalue()
+    (line,) = log.lines()
+    assert (line["message"], line["client"], line["event"]) == (shown, shown, "webhook.refused")
+
+
+def test_secrets_are_masked_in_every_text_of_a_line(log):
+    told = Receipt(webhook_id="w1", dead=(DeadItem(index=0, stage="map", reason="x", message="got s3cret-t0ken"),))
+    telemetry.webhook_taken(HOOK, told, seconds=0)
+    telemetry.sink_paused("main", "Bearer s3cret-t0ken was refused; abc stays, it is too short to be masked")
+    telemetry.provider_closed("team", ["s3cret-t0ken"])
+    assert "s3cret-t0ken" not in log.getvalue()
+    assert [line.get("dead") or line.get("reason") or line.get("unset") for line in log.lines()] == [
+        ["0: got ***"],
+        "Bearer *** was refused; abc stays, it is too short to be masked",
+        ["***"],
+    ]
+
+
+def test_a_fault_says_where_and_never_what_was_in_it(log):
+    with pytest.raises(TypeError) as raised:
+        int(["payload of a sender"])
+    telemetry.failed_unexpectedly("the door", raised.value)
+    (line,) = log.lines()
+    assert (line["level"], line["event"], line["where"], line["error"]) == ("error", "gateway.fault", "the door", "TypeError")
+    assert line["place"].rpartition(":")[0] == __file__
+    assert "payload" not in log.getvalue()
+
+
+def test_a_line_that_cannot_be_written_stops_nothing(log):
+    log.close()
+    telemetry.pruned(7)
+    telemetry.webhook_taken(HOOK, Receipt(webhook_id="w1"), seconds=0)

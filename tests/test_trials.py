@@ -1,0 +1,246 @@
+"""The tests inside the files: what is said of each that does not hold, whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.config import load
+from gateway.trials import differences, run_provider_tests, run_sink_tests
+
+PROVIDER = """title: Team
+auth: { scheme: token, header: X-Token, token: { env: TEAM_TOKEN } }
+body: { format: auto }
+events: $.items[*]
+match: { severity: [error, critical] }
+handshake:
+  - when: "{{ payload.challenge }}"
+    reply: { json: { echo: $.challenge, twice: "{{ 1 / payload.zero if payload.zero is defined else 2 }}" } }
+map:
+  action: { from: $.state, table: { down: trigger, up: resolve, skip: ignore } }
+  dedup_key: $.id
+  severity: { from: $.level, table: { bad: critical, mild: info }, absent: error }
+  summary: $.text
+  labels: { host: $.host }
+tests:
+  - name: t
+    TEST
+"""
+A = "{ id: a, state: down, text: A, host: h }"
+PROVIDERS = {
+    "right": (f"webhook: {{ payload: {{ items: [{A}] }} }}, expect: [ {{ action: trigger, labels: {{ host: h }} }} ]", []),
+    "a wrong field, and a wrong label": (
+        f"webhook: {{ payload: {{ items: [{A}] }} }}, expect: [ {{ action: resolve, labels: {{ host: x, rack: r }} }} ]",
+        [
+            'event 1.action: expected "resolve", got "trigger"',
+            'event 1.labels.host: expected "x", got "h"',
+            'event 1.labels.rack: expected "r", got nothing',
+        ],
+    ),
+    "in the second event": (
+        f"webhook: {{ payload: {{ items: [{A}, {A}] }} }}, expect: [ {{ summary: A }}, {{ summary: B }} ]",
+        ['event 2.summary: expected "B", got "A"'],
+    ),
+    "too few events": (f"webhook: {{ payload: {{ items: [{A}] }} }}, expect: []", ["events: expected 0, got 1: trigger 'A'"]),
+    "too many events": ("webhook: { payload: { items: [] } }, expect: [ { action: trigger } ]", ["events: expected 1, got none"]),
+    "events that say nothing": (
+        "webhook: { payload: { items: [ { state: skip }, { id: b, state: down, text: B, level: mild } ] } }, expect: [ { action: trigger } ]",
+        ["events: expected 1, got none (1 ignored, 1 dropped by `match`)"],
+    ),
+    "a dead letter nobody expects": (
+        "webhook: { payload: { items: [ { id: b, state: odd } ] } }",
+        ["dead letters: expected 0, got 1: item 0: action: 'odd' is in no row of the table, and there is no default"],
+    ),
+    "a dead letter that does not come": (
+        f"webhook: {{ payload: {{ items: [{A}] }} }}, dead: 1, expect: [ {{}} ]",
+        ["dead letters: expected 1, got none"],
+    ),
+    "malformed": ("webhook: { text: '{' }", ["it failed in decode: the body is not JSON: Input data was truncated"]),
+    "a handshake": ("webhook: { payload: { challenge: c } }, reply: { status: 200, json: { echo: c } }", []),
+    "a handshake that answers something else": (
+        "webhook: { payload: { challenge: c } }, reply: { status: 202, json: { echo: d } }",
+        ["reply.status: expected 202, got 200", 'reply.json.echo: expected "d", got "c"'],
+    ),
+    "no handshake": (
+        f"webhook: {{ payload: {{ items: [{A}] }} }}, reply: {{ status: 200 }}",
+        ["reply: it is no handshake, so there is no reply"],
+    ),
+    "a handshake where events are expected": (
+        "webhook: { payload: { challenge: c } }, expect: [ { action: trigger } ]",
+        ["events: expected 1, but it is a handshake, which tells of nothing"],
+    ),
+    "refused": ("webhook: { headers: { X-Token: no }, payload: {} }, secrets: { TEAM_TOKEN: yes }, refused: true", []),
+    "not refused": (
+        "webhook: { headers: { X-Token: right }, payload: {} }, secrets: { TEAM_TOKEN: right }, refused: true",
+        ["it was not refused"],
+    ),
+    "refused, and nobody expects it": (
+        "webhook: { headers: { X-Token: wrong }, payload: {} }, secrets: { TEAM_TOKEN: right }",
+        ["it was refused: X-Token does not carry the token"],
+    ),
+    "refused without secrets": (
+        "webhook: { payload: {} }, refused: true",
+        ["it was not refused: without `secrets` nothing is verified; give the value of each variable that `auth` names"],
+    ),
+    "a secret that is not given": (
+        "webhook: { payload: {} }, secrets: { OTHER: x }",
+        ["secrets: TEAM_TOKEN is not set; give it a value there"],
+    ),
+    "a clock that is none": (
+        "webhook: { payload: {} }, now: yesterday",
+        ["now: 'yesterday' is no time; write it like 2026-01-01T00:00:00Z"],
+    ),
+    "a clock without a zone": (
+        "webhook: { payload: {} }, now: 2026-01-01T00:00:00",
+        ["now: '2026-01-01T00:00:00' is no time; write it like 2026-01-01T00:00:00Z"],
+    ),
+}
+
+
+def configured(tmp_path, folder: str, text: str):
+    file = tmp_path / folder / "x.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    return load(tmp_path, {"GATEWAY_CATALOGUE": "false"})
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_what_does_not_hold_of_a_provider_is_said(tmp_path, name):
+    test, failures = PROVIDERS[name]
+    lines = test.replace(", expect:", "\n    expect:").replace(", dead:", "\n    dead:").replace(", reply:", "\n    reply:")
+    lines = lines.replace(", secrets:", "\n    secrets:").replace(", refused:", "\n    refused:").replace(", now:", "\n    now:")
+    config = configured(tmp_path, "providers.d", PROVIDER.replace("TEST", lines))
+    (outcome,) = run_provider_tests("x", config.providers["x"])
+    assert (outcome.file, outcome.name, list(outcome.failures)) == ("providers.d/x", "t", failures)
+
+
+SINK = """title: Main
+vars: { url: { env: MAIN_URL } }
+secrets: { key: { env: MAIN_KEY } }
+match: { action: [trigger] }
+request:
+  url: "{{ vars.url }}/a"
+  headers: { X-Key: "{{ secrets.key }}" }
+  json: { id: $.id, on: "{{ event.action == 'trigger' }}", text: $.summary }
+response: { rules: [ { when: "{{ response.json.code == 9 }}", then: retry, after: 5s } ] }
+tests:
+  - name: t
+    TEST
+"""
+STEPS = """title: Steps
+steps:
+  - name: open
+    when: "{{ event.action == 'trigger' }}"
+    request: { url: "http://x.test/", json: { id: $.id } }
+tests:
+  - name: t
+    TEST
+"""
+BATCH = """title: Batch
+request: { url: "http://x.test/", json: { id: $.id } }
+batch: { events: 10, wait: 1s, join: lines }
+tests:
+  - name: t
+    TEST
+"""
+PRINT = "title: Print\nprint: '{{ event.summary }}'\ntests:\n  - name: t\n    TEST\n"
+SINKS = {
+    "right": (
+        SINK,
+        "event: { id: e1, summary: S }",
+        "{ requests: [ { method: POST, url: https://url.test/a, headers: { x-key: test-key }, json: { id: e1, on: true } } ], verdict: delivered }",
+        [],
+    ),
+    "a wrong request": (
+        SINK,
+        "event: { id: e1, summary: S }",
+        "{ requests: [ { method: PUT, url: https://b, headers: { x-key: k }, json: { id: e2, on: 1 } } ] }",
+        [
+            'request 1.method: expected "PUT", got "POST"',
+            'request 1.url: expected "https://b", got "https://url.test/a"',
+            'request 1.headers.x-key: expected "k", got "test-key"',
+            'request 1.json.id: expected "e2", got "e1"',
+            "request 1.json.on: expected 1, got true",
+        ],
+    ),
+    "a wrong number of requests": (
+        SINK,
+        "event: {}",
+        "{ requests: [] }",
+        ["requests: expected 0, got 1: POST https://url.test/a"],
+    ),
+    "a wrong verdict": (
+        SINK,
+        "event: {}\n    responses: [ { status: 400 } ]",
+        "{ verdict: delivered }",
+        ['verdict: expected ["delivered"], got ["dead"] (answered 400)'],
+    ),
+    "a wrong wait": (
+        SINK,
+        "event: {}\n    responses: [ { json: { code: 9 } } ]",
+        "{ verdict: retry, after: 7 }",
+        ["after: expected 7 seconds, got 5"],
+    ),
+    "a wrong text": (
+        SINK,
+        "event: { id: e1, summary: S }",
+        "{ requests: [ { text: hello } ] }",
+        ['request 1.text: expected "hello", got "{\\"id\\":\\"e1\\",\\"on\\":true,\\"text\\":\\"S\\"}"'],
+    ),
+    "an event that is none": (
+        SINK,
+        "event: { action: fire }",
+        "{}",
+        ["event 1: Invalid enum value 'fire' - at `$.action`"],
+    ),
+    "a clock that is none": (
+        SINK,
+        "event: {}\n    now: noon",
+        "{}",
+        ["now: 'noon' is no time; write it like 2026-01-01T00:00:00Z"],
+    ),
+    "not cancelled": (
+        STEPS,
+        "event: {}",
+        "{ cancelled: true }",
+        ["expected it to be cancelled, got delivered: every step was done"],
+    ),
+    "cancelled": (STEPS, "event: { action: resolve }", "{ cancelled: true }", []),
+    "a wrong line": (PRINT, "event: { summary: hello }", "{ printed: bye }", ['printed[0]: expected "bye", got "hello"']),
+    "verdicts of a batch": (
+        BATCH,
+        "events: [ {}, {} ]",
+        "{ verdicts: [delivered, dead] }",
+        ['verdict: expected ["delivered","dead"], got ["delivered","delivered"] (answered 200; answered 200)'],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SINKS)
+def test_what_does_not_hold_of_a_sink_is_said(tmp_path, name):
+    sink, test, expect, failures = SINKS[name]
+    config = configured(tmp_path, "sinks.d", sink.replace("TEST", f"{test}\n    expect: {expect}"))
+    (outcome,) = run_sink_tests("x", config.known_sinks["x"], config)
+    assert (outcome.file, outcome.name, list(outcome.failures)) == ("sinks.d/x", "t", failures)
+
+
+DIFFERENCES = [
+    ({"a": 1}, {"a": 1, "b": 2}, []),
+    ({"a": {"b": 1}}, {"a": {"b": 2}}, ["x.a.b: expected 1, got 2"]),
+    ({"a": {"b": 1}}, {}, ["x.a.b: expected 1, got nothing"]),
+    ({"a": {}}, {}, []),
+    ({"a": None}, {}, []),
+    ({"a": None}, {"a": 1}, ["x.a: expected nothing, got 1"]),
+    ([1, 2], [1, 3], ["x[1]: expected 2, got 3"]),
+    ([1], [1, 2], ["x: expected [1], got [1,2]"]),
+    ([{"a": 1}], [{"a": 1, "b": 2}], []),
+    (True, 1, ["x: expected true, got 1"]),
+    (0, False, ["x: expected 0, got false"]),
+    (1, 1.0, []),
+    ("1", 1, ['x: expected "1", got 1']),
+    ({"a": 1}, [1], ['x: expected {"a":1}, got [1]']),
+]
+
+
+@pytest.mark.parametrize("want, got, said", DIFFERENCES)
+def test_what_is_named_must_be_there_and_more_may_be(want, got, said):
+    assert list(differences(want, got, "x")) == said
