@@ -175,7 +175,10 @@ def _commands() -> Iterator[str]:
     from . import gateway  # noqa: PLC0415 - the group knows its commands, this one among them
 
     yield "## Commands"
-    with click.Context(gateway, info_name="gateway", max_content_width=110, terminal_width=110) as context:
+    names = gateway.context_settings["help_option_names"]
+    with click.Context(
+        gateway, info_name="gateway", max_content_width=110, terminal_width=110, help_option_names=names
+    ) as context:
         for name, command in sorted(gateway.commands.items()):
             yield f"### `gateway {name}`"
             with click.Context(command, info_name=name, parent=context, max_content_width=110, terminal_width=110) as inner:
