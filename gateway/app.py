@@ -11,7 +11,7 @@ import uvicorn
 from msgspec import Struct
 
 from . import telemetry
-from .config import Config, unset_references
+from .config import Config
 from .errors import GatewayError
 from .outbound import Client
 from .pipeline import Pipeline
@@ -41,7 +41,7 @@ class State:
         return {
             "store": await self._store_check(),
             "worker": Check(ok=self._worker.running, detail="" if self._worker.running else "the worker has stopped"),
-            "config": Check(ok=True, detail=f"{len(self._config.providers)} providers, {len(self._config.sinks)} sinks on"),
+            "config": Check(ok=True, detail=f"providers: {len(self._config.providers)}, sinks on: {len(self._config.sinks)}"),
             "draining": Check(ok=not self.draining, detail="going down" if self.draining else ""),
         }
 
@@ -124,7 +124,7 @@ def _tell(config: Config) -> None:
     for name, reason in config.off.items():
         telemetry.sink_off(name, reason, shipped=f"sinks.d/{name}" in config.shipped)
     for name, provider in config.providers.items():
-        unset = unset_references(provider, config.secrets)
+        unset = provider.auth.unset(config.secrets)
         if config.is_open(name):
             telemetry.provider_open(name, unset)
         elif not provider.auth.ready(config.secrets) and f"providers.d/{name}" not in config.shipped:

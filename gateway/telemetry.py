@@ -181,12 +181,12 @@ def sink_off(sink: str, reason: str, *, shipped: bool) -> None:
     (_log().debug if shipped else _log().warning)("sink.off", sink=sink, reason=reason, shipped=shipped)
 
 
-def provider_open(provider: str, unset: Sequence[str]) -> None:
+def provider_open(provider: str, unset: str) -> None:
     """Dev mode: a provider takes unsigned webhooks, because its secret is not set."""
     _log().warning("provider.open", provider=provider, unset=unset, message="DEV MODE: this door is open")
 
 
-def provider_closed(provider: str, unset: Sequence[str]) -> None:
+def provider_closed(provider: str, unset: str) -> None:
     """A provider answers 503, because its secret is not set."""
     _log().warning("provider.closed", provider=provider, unset=unset, message="it answers 503 until the secret is set")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -12,7 +14,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .config import Config
+from .config import Config, references
 from .config.schema import ExpectedDelivery, Provider, ProviderTest, SampleResponse, SampleWebhook, Sink, SinkTest
 from .courier import bring
 from .errors import GatewayError, SecretUnset, StageError, Unverified
@@ -24,10 +26,11 @@ from .stages.mapping import as_text
 from .stages.render import inflate
 from .stages.verify import verify
 from .store import Result
-from .values import Reference, Secrets
+from .values import Secrets
 
 NOW = "2026-01-01T00:00:00Z"
 TEST_ID = "0198c000-0000-7000-8000-000000000000"
+MADE_UP = "testsecret12"  # a secret that nothing is known of; base64 too, for where one is decoded
 
 
 class Outcome(Struct, frozen=True):
@@ -207,8 +210,9 @@ def _sink_failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Ite
         now = _clock(test.now)
         given = test.events if test.events is not None else [test.event or {}]
         deliveries = [_delivery(name, index, event, test, now) for index, event in enumerate(given)]
-        pretended = msgspec.structs.replace(config, sinks={name: sink}, secrets=_made_up(sink, test))
-        results = anyio.run(_bring, pretended, client, name, deliveries, now.timestamp(), printed)
+        with TemporaryDirectory() as folder:
+            pretended = msgspec.structs.replace(config, sinks={name: sink}, secrets=_made_up(sink, test, Path(folder)))
+            results = anyio.run(_bring, pretended, client, name, deliveries, now.timestamp(), printed)
     except (GatewayError, ExpressionError, ValueError) as error:
         yield str(error)
         return
@@ -312,20 +316,21 @@ def _incident(event: Event, given: dict[str, Any]) -> Incident:
     return msgspec.convert(filled, Incident)
 
 
-def _made_up(sink: Sink, test: SinkTest) -> Secrets:
+def _made_up(sink: Sink, test: SinkTest, folder: Path) -> Secrets:
     """A value for each reference: the test's own, else its default, else one that is made of its name."""
+    given = {
+        reference: test.vars.get(name) or reference.default or _invented(name)
+        for name, reference in {**sink.vars, **sink.secrets}.items()
+    }
     environment: dict[str, str] = {}
-    for name, reference in {**sink.vars, **sink.secrets}.items():
-        _put(environment, reference, test.vars.get(name) or reference.default or _invented(name))
-    for reference in [sink.sign.secret] if sink.sign else []:
-        _put(environment, reference, "test-secret")
-    for reference in sink.auth.references() if sink.auth else []:
-        _put(environment, reference, "test-secret")
-    return Secrets(environment)
-
-
-def _put(environment: dict[str, str], reference: Reference, value: str) -> None:
-    environment[str(reference) if reference.env is None else reference.env] = value
+    for reference in references(sink):
+        value = given.get(reference, MADE_UP)
+        if reference.env is not None:
+            environment[reference.env] = value
+        elif (file := folder / str(reference.file)).resolve().is_relative_to(folder.resolve()):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(value)
+    return Secrets(environment, folder)
 
 
 def _invented(name: str) -> str:

@@ -157,12 +157,12 @@ FACTS = {
     ),
     "a sink is resumed": (lambda: telemetry.sink_resumed("main"), {"level": "info", "event": "sink.resumed", "sink": "main"}),
     "a door is closed": (
-        lambda: telemetry.provider_closed("team", ["TEAM_TOKEN"]),
+        lambda: telemetry.provider_closed("team", "TEAM_TOKEN"),
         {
             "level": "warning",
             "event": "provider.closed",
             "provider": "team",
-            "unset": ["TEAM_TOKEN"],
+            "unset": "TEAM_TOKEN",
             "message": "it answers 503 until the secret is set",
         },
     ),

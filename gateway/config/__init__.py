@@ -15,7 +15,6 @@ from msgspec import Struct
 
 from ..errors import ConfigError, SecretUnset
 from ..model import Event
-from ..stages.verify import references
 from ..values import Reference, Secrets
 from .files import Source, catalogue_sources, read_sources, sources_in
 from .problems import Problem
@@ -113,22 +112,20 @@ def provider_names(sources: Iterable[Source]) -> set[str]:
 
 
 def _why_off(sink: Sink, secrets: Secrets) -> str:
-    unset = [str(reference) for reference in _references(sink) if not secrets.is_set(reference)]
-    return f"{' and '.join(dict.fromkeys(unset))} {'is' if len(set(unset)) == 1 else 'are'} not set" if unset else ""
+    unset = dict.fromkeys(filter(None, map(secrets.unset, references(sink))))
+    return f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set" if unset else ""
 
 
-def _references(sink: Sink) -> list[Reference]:
+def references(sink: Sink) -> list[Reference]:
+    """Every variable and secret that a sink cannot do without."""
     found = [*sink.vars.values(), *sink.secrets.values()]
     if sink.sign is not None:
         found.append(sink.sign.secret)
     if sink.auth is not None:
         found += sink.auth.references()
+    if sink.tls is not None and sink.tls.client_cert is not None:
+        found.append(sink.tls.client_cert)
     return found
 
 
-def unset_references(provider: Provider, secrets: Secrets) -> list[str]:
-    """The variables and files that a provider's scheme needs and that have no value: for logs, doctor and API only."""
-    return [str(reference) for reference in references(provider.auth) if not secrets.is_set(reference)]
-
-
-__all__ = ["Config", "SecretUnset", "check", "load", "unset_references"]
+__all__ = ["Config", "SecretUnset", "check", "load", "references"]

@@ -16,6 +16,7 @@ from .inherit import merge
 from .problems import Problem, legible
 from .rules import lint
 from .schema import Provider, Sink
+from .texts import read_texts
 from .yaml import Document
 
 KINDS: dict[str, type] = {"providers.d": Provider, "sinks.d": Sink}
@@ -33,7 +34,7 @@ class Source(Struct, frozen=True, order=True):
     def shown(self) -> str:
         """The path as a person would type it."""
         try:
-            return str(self.path.resolve().relative_to(Path.cwd()))
+            return str(self.path.absolute().relative_to(Path.cwd()))
         except ValueError:
             return str(self.path)
 
@@ -103,6 +104,12 @@ def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) ->
             f"the file is called {source.path.name!r}",
             hint="use small letters, digits and single dashes: team-a.yaml",
         )
+    document = _inheriting(document, source, siblings)
+    read_texts(document)
+    return document
+
+
+def _inheriting(document: Document, source: Source, siblings: Mapping[tuple[str, str], Source]) -> Document:
     parent_name = document.data.get("like") if isinstance(document.data, dict) else None
     if not isinstance(parent_name, str):
         return document

@@ -16,10 +16,10 @@ from ..stages.decode import Decoding
 from ..stages.deliver import Answers, Breaker, Limits, Retry
 from ..stages.lifecycle import Lifecycle
 from ..stages.mapping import Reading
-from ..stages.render import Batch, RequestTemplate
+from ..stages.render import Batch, RequestTemplate, is_rendered_whole
 from ..stages.route import Match
-from ..stages.verify import Network, Scheme
-from ..values import Duration, Keys, Rate, Reference
+from ..stages.verify import Scheme
+from ..values import Duration, Keys, Network, Rate, Reference
 
 Method = Literal["POST", "GET", "PUT", "PATCH", "OPTIONS"]
 
@@ -340,6 +340,12 @@ class Sink(Keys, frozen=True):
             raise ValueError("give one of request, steps and print")
         if self.batch is not None and self.request is None:
             raise ValueError("batch goes with request; steps and print take one event at a time")
+        if self.batch is not None and self.request is not None and self._has_idle_body(self.request, self.batch):
+            raise ValueError("request: with `batch.item` the items are its body: say `{{ items }}` in it, or take the body away")
+
+    def _has_idle_body(self, request: RequestTemplate, batch: Batch) -> bool:
+        said = any(body is not None for body in (request.json, request.form, request.text))
+        return batch.item is not None and said and not is_rendered_whole(request, batch)
 
 
 class Retention(Keys, frozen=True):

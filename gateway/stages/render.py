@@ -66,8 +66,6 @@ class RequestTemplate(Keys, frozen=True):
     def __post_init__(self) -> None:
         if sum(body is not None for body in (self.json, self.form, self.text, self.text_file, self.function)) > 1:
             raise ValueError("a request has one body: give one of json, form, text, text_file and function")
-        if self.text_file:
-            raise ValueError("text_file: a template beside this file cannot be read yet; write it here, below `text: |`")
         if self.function:
             raise ValueError("function: this version calls no Python of yours; say the body with `json` or `text`")
         _check_headers(self)
@@ -186,7 +184,7 @@ def pack(
     The requests for a batch, cut where one grows too large; and each event that cannot be said, by index, with the reason.
     Events go together only where address, headers and `by` are the same for them.
     """
-    whole = _is_rendered_whole(template, batch)
+    whole = is_rendered_whole(template, batch)
     groups: dict[bytes, list[_Piece]] = {}
     for index, scope in enumerate(scopes):
         try:
@@ -205,7 +203,8 @@ def pack(
                 yield Parcel(_with_body(template, pieces[0].head, body), tuple(piece.index for piece in pieces))
 
 
-def _is_rendered_whole(template: RequestTemplate, batch: Batch) -> bool:
+def is_rendered_whole(template: RequestTemplate, batch: Batch) -> bool:
+    """Whether a batch's body is written once around its items, rather than joined from one piece for each event."""
     bodies = [template.json, template.form]
     names = {name for body in bodies if body is not None for _, found in body.expressions() for name in found.names}
     names |= template.text.names if template.text is not None else frozenset()

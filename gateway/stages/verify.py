@@ -7,7 +7,7 @@ To add a scheme: write one class here and name it in `Scheme` below.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl
 
 from ..errors import SecretUnset, Unverified
@@ -353,11 +353,6 @@ def allowed(networks: Sequence[Network], client: str) -> None:
         raise Unverified(f"{harmless(client) or 'an unknown address'} is in none of the networks in allow_from", reason="address")
 
 
-def references(scheme: Scheme) -> Iterator[Reference]:
-    """The secrets that a scheme names."""
-    yield from scheme.references()
-
-
 def _both(missing: Iterable[str]) -> str:
     return " as well as ".join(filter(None, missing))
 
@@ -386,4 +381,4 @@ def _says(sent: bytes, text: str) -> bool:
     return hmac.compare_digest(sent, text.encode()) | hmac.compare_digest(sent, latin)
 
 
-__all__ = ["Network", "Scheme", "allowed", "references", "verify"]
+__all__ = ["Network", "Scheme", "allowed", "verify"]

@@ -210,8 +210,7 @@ def _sink(config: Any, name: str, counts: dict[str, int]) -> shown.SinkShown:
 
 
 def _provider(config: Any, name: str) -> shown.ProviderShown:
-    from ..config import unset_references  # noqa: PLC0415 - config is above us only in types
 
     provider = config.providers[name]
     door: Any = "open" if config.is_open(name) else "locked" if provider.auth.ready(config.secrets) else "closed"
-    return shown.ProviderShown(name=name, title=provider.title, door=door, unset=unset_references(provider, config.secrets))
+    return shown.ProviderShown(name=name, title=provider.title, door=door, unset=provider.auth.unset(config.secrets))

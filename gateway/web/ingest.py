@@ -83,23 +83,27 @@ class Door:
             raise Refusal(405, "receive", "method", f"{name} takes {allow} here", headers={"allow": allow})
         if self._draining():
             raise Refusal(503, "receive", "draining", "the gateway is going down; send it again", headers=BUSY)
-        self._keep_rate(name, provider)
+        bucket = self._bucket(name, provider)
         headers, repeated = _headers(scope)
         body = b""
         try:
             body = await self._read(headers, provider.body.limit, receive)
-            return await self._ingest(name, _webhook(name, rest, scope, headers, repeated, body))
+            answer = await self._ingest(name, _webhook(name, rest, scope, headers, repeated, body))
         finally:
             self.in_flight -= len(body)
+        if bucket is not None:
+            bucket.take()  # only what was taken in counts: a stranger's noise uses up nobody's rate
+        return answer
 
-    def _keep_rate(self, name: str, provider: Provider) -> None:
+    def _bucket(self, name: str, provider: Provider) -> Bucket | None:
+        """What keeps the provider's rate; 429 while it is empty."""
         if provider.rate_limit is None:
-            return
-        wait = self._buckets.setdefault(name, Bucket(provider.rate_limit)).wait(time.monotonic())
-        if wait:
-            raise Refusal(
-                429, "receive", "rate", f"{name} sends faster than allowed", headers={"retry-after": str(int(wait) + 1)}
-            )
+            return None
+        bucket = self._buckets.setdefault(name, Bucket(provider.rate_limit))
+        if wait := bucket.missing(time.monotonic()):
+            headers = {"retry-after": str(int(wait) + 1)}
+            raise Refusal(429, "receive", "rate", f"{name} sends faster than allowed", headers=headers)
+        return bucket
 
     async def _read(self, headers: Mapping[str, str], limit: int, receive: Receive) -> bytes:
         """The body, and count it as in flight. A chunk is looked at before it is kept."""

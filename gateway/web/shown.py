@@ -167,7 +167,7 @@ class ProviderShown(Struct, frozen=True, kw_only=True):
     name: str
     title: str
     door: Literal["open", "locked", "closed"]
-    unset: list[str]
+    unset: str
 
 
 class Sinks(Struct, frozen=True):

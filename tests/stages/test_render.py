@@ -235,10 +235,6 @@ HOST = "the host cannot come from `event`; keep it in `vars`, and put a slash be
             "a request has one body: give one of json, form, text, text_file and function",
         ),
         (
-            "url: https://a.test\ntext_file: teams.json.j2",
-            "a template beside this file cannot be read yet; write it here, below `text: |`",
-        ),
-        (
             "url: https://a.test\nfunction: mine:body",
             "this version calls no Python of yours; say the body with `json` or `text`",
         ),

@@ -17,7 +17,7 @@ from gateway.config.yaml import Document
 from gateway.errors import SecretUnset, Unverified
 from gateway.model import Webhook
 from gateway.stages import verify as stage
-from gateway.stages.verify import Scheme, allowed, references, verify
+from gateway.stages.verify import Scheme, allowed, verify
 from gateway.values import Keys, Network, Secrets
 
 SECRETS = {"TOKEN": "s3cret-token", "OLD": "old-token", "KEY": "key", "PASSWORD": "pass:wörd", "SNOW": "sn\u2603w"}
@@ -271,7 +271,7 @@ def test_an_address_is_allowed_that_is_in_a_network_however_it_is_written(networ
 def test_what_carries_a_credential_is_named_and_a_signature_is_none():
     scheme = read(f"{{ scheme: all, of: [{HMAC}, {CUSTOM}, {BASIC}, {{ scheme: any, of: [{HEADER}, {QUERY}, {SEGMENT}] }}] }}")
     assert scheme.conceals() == (frozenset({"x-key", "authorization", "x-token"}), frozenset({"key"}))
-    assert [str(reference) for reference in references(scheme)] == ["KEY", "SNOW", "PASSWORD", "TOKEN", "PASSWORD", "TOKEN"]
+    assert [str(reference) for reference in scheme.references()] == ["KEY", "SNOW", "PASSWORD", "TOKEN", "PASSWORD", "TOKEN"]
 
 
 @pytest.mark.parametrize("module", [stage, signature], ids=["verify", "signature"])

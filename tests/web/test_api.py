@@ -228,9 +228,9 @@ async def test_sinks_and_providers_say_whether_they_work(tmp_path):
         }
         assert (await here.api("/providers")).json() == {
             "items": [
-                {"name": "shut", "title": "Shut", "door": "closed", "unset": ["SHUT_TOKEN"]},
-                {"name": "slow", "title": "Team", "door": "locked", "unset": []},
-                {"name": "team", "title": "Team", "door": "locked", "unset": []},
+                {"name": "shut", "title": "Shut", "door": "closed", "unset": "SHUT_TOKEN"},
+                {"name": "slow", "title": "Team", "door": "locked", "unset": ""},
+                {"name": "team", "title": "Team", "door": "locked", "unset": ""},
             ]
         }
 

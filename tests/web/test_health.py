@@ -28,7 +28,7 @@ def checks(**wrong):
     fine = {
         "store": {"ok": True, "detail": ""},
         "worker": {"ok": True, "detail": ""},
-        "config": {"ok": True, "detail": "3 providers, 1 sinks on"},
+        "config": {"ok": True, "detail": "providers: 3, sinks on: 1"},
         "draining": {"ok": True, "detail": ""},
     }
     document = {
