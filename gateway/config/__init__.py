@@ -16,7 +16,7 @@ from msgspec import Struct
 from ..errors import ConfigError, SecretUnset
 from ..model import Event
 from ..values import Reference, Secrets
-from .files import Source, catalogue_sources, read_sources, sources_in
+from .files import Source, below, catalogue_sources, read_sources, sources_in
 from .problems import Problem
 from .schema import Provider, Settings, Sink
 from .settings import read_settings, unknown_aliases
@@ -102,7 +102,7 @@ def check(paths: Iterable[Path]) -> list[Problem]:
 def settings_in(path: Path) -> list[Path]:
     """The gateway.yaml that a path is, or those below it."""
     if path.is_dir():
-        return sorted(path.rglob("gateway.yaml"))
+        return below(path, "gateway.yaml")
     return [path] if path.name == "gateway.yaml" else []
 
 

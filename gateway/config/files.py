@@ -63,9 +63,14 @@ def sources_in(path: Path) -> list[Source]:
         return [Source(kind, path.stem, path)] if path.name != "gateway.yaml" else []
     if path.name in KINDS:
         return [Source(path.name, file.stem, file) for file in _yaml_files(path)]
-    return [
-        Source(kind, file.stem, file) for kind in KINDS for folder in sorted(path.rglob(kind)) for file in _yaml_files(folder)
-    ]
+    return [Source(kind, file.stem, file) for kind in KINDS for folder in below(path, kind) for file in _yaml_files(folder)]
+
+
+def below(path: Path, name: str) -> list[Path]:
+    """The files or folders of this name anywhere below a directory; what is hidden (.git, .venv) is not looked into."""
+    return sorted(
+        found for found in path.rglob(name) if not any(part.startswith(".") for part in found.relative_to(path).parts)
+    )
 
 
 def _yaml_files(folder: Path) -> list[Path]:

@@ -158,7 +158,9 @@ def test_another_programs_database_is_refused(path):
 
 def test_a_file_that_is_no_database_is_refused(path):
     path.write_text("these are my notes. " * 100)
-    with pytest.raises(StoreError, match=exactly("the file is not a SQLite database; name another one (file is not a database)")):
+    with pytest.raises(
+        StoreError, match=exactly(f"{path}: the file is not a SQLite database; name another one (file is not a database)")
+    ):
         open_store(f"sqlite:///{path}")
 
 

@@ -33,7 +33,7 @@ class SqliteStore:
         refuse_old(apsw.sqlite_lib_version())
         self._release_file = hold(path)
         try:
-            with refusals():
+            with refusals(path):
                 void_claims(first := open_writer(path, connect))
                 first.close()
             self._disk = Disk(path, reserve=reserve)

@@ -32,19 +32,19 @@ REFUSALS: dict[type[apsw.Error], tuple[str, bool]] = {
 }
 
 
-def refusal(error: apsw.Error) -> StoreError:
-    """What SQLite says, for the person who can act."""
+def refusal(error: apsw.Error, path: Path | None = None) -> StoreError:
+    """What SQLite says, for the person who can act; of which file, where that is not plain."""
     text, retryable = REFUSALS.get(type(error), ("the database refused", False))
-    return StoreError(f"{text} ({error})", retryable=retryable)
+    return StoreError(f"{path}: {text} ({error})" if path else f"{text} ({error})", retryable=retryable)
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def refusals(path: Path) -> Iterator[None]:
     """Whatever SQLite raises inside comes out as StoreError."""
     try:
         yield
     except apsw.Error as error:
-        raise refusal(error) from error
+        raise refusal(error, path) from error
 
 
 def path_of(url: str) -> Path:
@@ -93,7 +93,7 @@ def connect(path: str, flags: int) -> apsw.Connection:
 
 def open_writer(path: Path, connect: Connect = connect) -> apsw.Connection:
     """The one connection that writes. Raises StoreError unless each commit is synced and the schema is ours."""
-    with refusals():
+    with refusals(path):
         db = connect(str(path), apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
         try:
             _settle_in(db)
@@ -106,7 +106,7 @@ def open_writer(path: Path, connect: Connect = connect) -> apsw.Connection:
 
 def open_reader(path: Path, connect: Connect = connect) -> apsw.Connection:
     """A connection that only reads."""
-    with refusals():
+    with refusals(path):
         db = connect(str(path), apsw.SQLITE_OPEN_READONLY)
         db.set_busy_timeout(5000)
         return db
