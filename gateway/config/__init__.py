@@ -6,11 +6,13 @@ What the files say, checked and compiled: one frozen snapshot, replaced whole an
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from ..errors import ConfigError, SecretUnset
@@ -29,6 +31,7 @@ class Config(Struct, frozen=True, dict=True, kw_only=True):
     secrets: Secrets
     providers: dict[str, Provider]
     sinks: dict[str, Sink]
+    marks: dict[str, str] = {}  # of each sink that is on: another one where its file or a secret of it says something else
     known_sinks: dict[str, Sink] = {}
     off: dict[str, str] = {}
     shipped: frozenset[str] = frozenset()  # what comes from the catalogue: "providers.d/grafana"
@@ -66,19 +69,22 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
     if settings.catalogue:
         own = {(source.kind, source.name) for source in sources}
         sources += [source for source in catalogue_sources() if (source.kind, source.name) not in own]
-    read, found = read_sources(sources)
-    problems += found + unknown_aliases(root, settings, provider_names(sources))
+    read = read_sources(sources)
+    problems += read.problems + unknown_aliases(root, settings, provider_names(sources))
     if problems:
         raise ConfigError(sorted(problems))
     secrets_dir = (root or Path()) / settings.secrets_dir if settings.secrets_dir else None
     secrets = Secrets(environment, secrets_dir)
-    off = {name: reason for name, sink in read["sinks.d"].items() if (reason := _why_off(sink, secrets))}
+    known: dict[str, Sink] = read.things["sinks.d"]
+    off = {name: reason for name, sink in known.items() if (reason := _why_off(sink, secrets))}
+    sinks = {name: sink for name, sink in known.items() if name not in off}
     return Config(
         settings=settings,
         secrets=secrets,
-        providers=read["providers.d"],
-        sinks={name: sink for name, sink in read["sinks.d"].items() if name not in off},
-        known_sinks=read["sinks.d"],
+        providers=read.things["providers.d"],
+        sinks=sinks,
+        marks={name: _mark(sink, read.data["sinks.d"][name], secrets) for name, sink in sinks.items()},
+        known_sinks=known,
         off=off,
         shipped=frozenset(f"{source.kind}/{source.name}" for source in sources if source.shipped),
         dev=dev,
@@ -95,8 +101,7 @@ def check(paths: Iterable[Path]) -> list[Problem]:
             settings, wrong = read_settings(file.parent, {})
             known = [*sources_in(file.parent), *(catalogue_sources() if settings.catalogue else [])]
             problems += wrong + unknown_aliases(file.parent, settings, provider_names(known))
-    _, wrong = read_sources(sources)
-    return sorted(set(problems + wrong))
+    return sorted({*problems, *read_sources(sources).problems})
 
 
 def settings_in(path: Path) -> list[Path]:
@@ -114,6 +119,11 @@ def provider_names(sources: Iterable[Source]) -> set[str]:
 def _why_off(sink: Sink, secrets: Secrets) -> str:
     unset = dict.fromkeys(filter(None, map(secrets.unset, references(sink))))
     return f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set" if unset else ""
+
+
+def _mark(sink: Sink, data: Any, secrets: Secrets) -> str:
+    values = [secrets.look_up(reference) for reference in references(sink)]
+    return hashlib.sha256(msgspec.json.encode([data, values])).hexdigest()
 
 
 def references(sink: Sink) -> list[Reference]:

@@ -82,10 +82,17 @@ def _kind_of(path: Path) -> str:
     return "sinks.d" if re.search(r"^(request|steps|print):", text, re.MULTILINE) else "providers.d"
 
 
-def read_sources(sources: Iterable[Source]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
-    """Every file as its struct, by kind and name, and every problem of every file."""
-    read: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
-    problems: list[Problem] = []
+class Read(Struct):
+    """What the files of a configuration say: each as its struct, by kind and name; their data likewise; every problem."""
+
+    things: dict[str, dict[str, Any]]
+    data: dict[str, dict[str, Any]]
+    problems: list[Problem]
+
+
+def read_sources(sources: Iterable[Source]) -> Read:
+    """Read every file; one that has a problem has no struct."""
+    read = Read({kind: {} for kind in KINDS}, {kind: {} for kind in KINDS}, [])
     ordered = list(sources)
     documents = {(source.kind, source.name): source for source in [*catalogue_sources(), *ordered]}
     for source in ordered:
@@ -94,9 +101,10 @@ def read_sources(sources: Iterable[Source]) -> tuple[dict[str, dict[str, Any]], 
         struct = decode(document, KINDS[source.kind]) if inherits else None
         if struct is not None:
             lint(document, struct)
-            read[source.kind][source.name] = struct
-        problems += document.problems
-    return read, problems
+            read.things[source.kind][source.name] = struct
+            read.data[source.kind][source.name] = document.data
+        read.problems += document.problems
+    return read
 
 
 def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) -> Document:
