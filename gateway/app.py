@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
@@ -15,6 +15,7 @@ from .config import Config
 from .errors import GatewayError
 from .outbound import Client
 from .pipeline import Pipeline
+from .reload import Reloads
 from .replay import Replays
 from .store import Store, open_store
 from .timers import Timers
@@ -32,22 +33,30 @@ class Check(Struct, frozen=True):
 class State:
     """What the door asks about the rest: whether it is ready, whether it is going down."""
 
-    def __init__(self, config: Config, store: Store, worker: Worker) -> None:
+    def __init__(self, reloads: Reloads, pipeline: Pipeline, worker: Worker) -> None:
         self.draining = False
-        self._config, self._store, self._worker = config, store, worker
+        self._reloads, self._pipeline, self._worker = reloads, pipeline, worker
 
     async def ready(self) -> dict[str, Check]:
         """Every check by name. A sink that is dead or off does not make the gateway unready."""
         return {
             "store": await self._store_check(),
             "worker": Check(ok=self._worker.running, detail="" if self._worker.running else "the worker has stopped"),
-            "config": Check(ok=True, detail=f"providers: {len(self._config.providers)}, sinks on: {len(self._config.sinks)}"),
+            "config": Check(ok=True, detail=self._configuration()),
             "draining": Check(ok=not self.draining, detail="going down" if self.draining else ""),
         }
 
+    def _configuration(self) -> str:
+        """What runs; a change that was refused makes nobody unready, and is said here."""
+        config, broken = self._pipeline.config, len(self._reloads.loaded.problems)
+        running = f"providers: {len(config.providers)}, sinks on: {len(config.sinks)}"
+        return (
+            f"{running}; the files are broken since (problems: {broken}), and what was loaded before runs" if broken else running
+        )
+
     async def _store_check(self) -> Check:
         try:
-            await self._store.ping()
+            await self._pipeline.store.ping()
         except GatewayError as error:
             return Check(ok=False, detail=str(error))
         return Check(ok=True)
@@ -61,19 +70,24 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(config: Config) -> None:
-    """Serve until told to stop. Raises StoreError when the store cannot be opened."""
+def run(load: Callable[[], Config], look: Callable[[], object]) -> None:
+    """
+    Serve what `load` gives until told to stop, and load it anew when `look` sees a change. Raises ConfigError, and StoreError
+    when the store cannot be opened.
+    """
+    config = load()
     telemetry.set_up(dev=config.dev, secrets=config.secrets.revealed)
     store = open_store(config.settings.store)
-    anyio.run(_serve, config, store, backend_options={"use_uvloop": True})
+    anyio.run(_serve, config, store, load, look, backend_options={"use_uvloop": True})
 
 
-async def _serve(config: Config, store: Store) -> None:
+async def _serve(config: Config, store: Store, load: Callable[[], Config], look: Callable[[], object]) -> None:
     client = Client()
     pipeline = Pipeline(config, store, client)
     worker, timers, replays = Worker(pipeline), Timers(pipeline), Replays(pipeline)
-    state = State(config, store, worker)
-    server = _server(config, build(pipeline, store, replays, state))
+    reloads = Reloads(pipeline, worker, load, look)
+    state = State(reloads, pipeline, worker)
+    server = _server(config, build(pipeline, store, replays, reloads, state))
     _tell(config)
     await store.settle([*config.sinks, *config.off], now=pipeline.clock())
     await store.release(states=("parked",), now=pipeline.clock())  # a secret may have been mended
@@ -82,6 +96,8 @@ async def _serve(config: Config, store: Store) -> None:
             tasks.start_soon(_stop_on_signal, server, state)
             tasks.start_soon(worker.run)
             tasks.start_soon(timers.run)
+            tasks.start_soon(reloads.watch)
+            tasks.start_soon(_reload_on_signal, reloads)
             await server.serve()
             await worker.stop(config.settings.drain)
             tasks.cancel_scope.cancel()
@@ -117,6 +133,15 @@ async def _stop_on_signal(server: Server, state: State) -> None:
                 server.force_exit = True
             state.draining = server.should_exit = True
             telemetry.stopping(signal.Signals(number).name)
+
+
+async def _reload_on_signal(reloads: Reloads) -> None:
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            try:
+                await reloads.reload()
+            except GatewayError as error:  # the store refuses; the new configuration runs all the same
+                telemetry.worker_stumbled("reload", str(error))
 
 
 def _tell(config: Config) -> None:

@@ -9,6 +9,7 @@ class Bucket:
     """A token bucket: so many per period, as many at once. Times in seconds."""
 
     def __init__(self, rate: Rate) -> None:
+        self.rate = rate
         self._capacity = rate.count
         self._per_second = rate.count / rate.seconds
         self._tokens = rate.count

@@ -38,6 +38,11 @@ _DELIVERIES = Gauge("gateway_deliveries", "Deliveries by state; accepted is thei
 _PAUSED = Gauge("gateway_sink_paused", "1 while a sink is left alone.", ["sink"], registry=REGISTRY)
 _STUMBLES = Counter("gateway_worker_stumbles", "Errors of the store that the worker met.", ["sink"], registry=REGISTRY)
 _LOADED = Gauge("gateway_config_loaded_timestamp_seconds", "When the configuration was loaded.", registry=REGISTRY)
+_RELOADED = Gauge(
+    "gateway_config_last_reload_successful",
+    "0 while files that changed are broken, and what was loaded before runs.",
+    registry=REGISTRY,
+)
 _BUILD = Gauge("gateway_build_info", "The version.", ["version"], registry=REGISTRY)
 _BUILD.labels(__version__).set(1)
 
@@ -76,6 +81,12 @@ class _Lines:
             self._stream.flush()
 
     debug = info = warning = error = msg
+
+
+def conceal(secrets: Callable[[], Sequence[str]]) -> None:
+    """From now on these are masked in every log line."""
+    global _secrets  # noqa: PLW0603 - as above
+    _secrets = secrets
 
 
 def _mask(logger: Any, method: str, event: Any) -> Any:
@@ -228,8 +239,26 @@ def failed_unexpectedly(where: str, error: BaseException) -> None:
 
 def started(host: str, port: int, *, providers: Iterable[str], sinks: Iterable[str]) -> None:
     """The gateway listens."""
-    _LOADED.set_to_current_time()
+    _loaded()
     _log().info("gateway.started", version=__version__, host=host, port=port, providers=sorted(providers), sinks=sorted(sinks))
+
+
+def reloaded(*, providers: Sequence[str], sinks: Sequence[str], changed: Sequence[str], restart: Sequence[str]) -> None:
+    """The files changed, and their configuration runs. `changed` sinks are tried anew; `restart` settings wait for a restart."""
+    _loaded()
+    level = _log().warning if restart else _log().info
+    level("config.reloaded", providers=providers, sinks=sinks, changed=changed, restart=restart)
+
+
+def reload_refused(problems: Sequence[str]) -> None:
+    """The files changed and are broken: the configuration that was loaded before goes on."""
+    _RELOADED.set(0)
+    _log().error("config.refused", problems=problems, message="what was loaded before goes on")
+
+
+def _loaded() -> None:
+    _LOADED.set_to_current_time()
+    _RELOADED.set(1)
 
 
 def stopping(signal: str) -> None:

@@ -33,9 +33,11 @@ class Worker:
     """Runs the lanes of every sink that is on."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self.lanes = {name: Lane(pipeline, name, sink) for name, sink in pipeline.config.sinks.items()}
+        self.pipeline = pipeline
+        self.lanes = {name: Lane(pipeline, name) for name in pipeline.config.sinks}
         self.running = False
         self._stopped = anyio.Event()
+        self._tasks: TaskGroup | None = None
         pipeline.wake = self.wake
 
     def wake(self, sinks: Iterable[str]) -> None:
@@ -48,12 +50,21 @@ class Worker:
         """Work until stopped."""
         self.running = True
         try:
-            async with anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as self._tasks:
                 for lane in self.lanes.values():
-                    tasks.start_soon(lane.run)
+                    self._tasks.start_soon(lane.run)
                 await self._stopped.wait()
         finally:
             self.running = False
+
+    def follow(self) -> None:
+        """The configuration is another one: sinks that are new get a lane, and lanes whose sink is gone end when they look."""
+        for name in self.pipeline.config.sinks:
+            if name not in self.lanes or self.lanes[name].idle.is_set():
+                self.lanes[name] = Lane(self.pipeline, name)
+                if self._tasks is not None:
+                    self._tasks.start_soon(self.lanes[name].run)
+        self.wake(self.lanes)
 
     async def stop(self, within: float) -> None:
         """Claim nothing more, and give what is under way so many seconds to end."""
@@ -68,15 +79,31 @@ class Worker:
 class Lane:
     """One sink's share of the work: claims when there is something to do and room to do it."""
 
-    def __init__(self, pipeline: Pipeline, name: str, sink: Sink) -> None:
-        self.pipeline, self.name, self.sink = pipeline, name, sink
+    def __init__(self, pipeline: Pipeline, name: str) -> None:
+        self.pipeline, self.name = pipeline, name
         self.woken, self.idle, self._stopped = anyio.Event(), anyio.Event(), anyio.Event()
         self.under_way = 0  # requests
+        self._gather = False  # the last claim did not fill a batch: give the next one time to fill
+        self._bucket: Bucket | None = None
+        self._take_on(pipeline.config.sinks[name])
+
+    def _take_on(self, sink: Sink) -> None:
+        """Work for the sink as its file now says. A rate that stays keeps its bucket; the sink is tried at once."""
+        self.sink, self._mark = sink, self.pipeline.config.marks.get(self.name, "")
         self.fuse = Fuse(sink.breaker.failures, sink.breaker.pause)
-        self._bucket = Bucket(sink.limits.rate) if sink.limits.rate else None
+        rate = sink.limits.rate
+        if rate is None or self._bucket is None or self._bucket.rate != rate:
+            self._bucket = Bucket(rate) if rate is not None else None
         self._batch = sink.batch.events if sink.batch else 1
         self._lease = patience(sink) + LEASE_MARGIN
-        self._gather = False  # the last claim did not fill a batch: give the next one time to fill
+
+    def _keep_up(self, sink: Sink) -> None:
+        """Whether the configuration is another one is seen by the object, whether it says something else by its mark."""
+        if sink is not self.sink and self.pipeline.config.marks.get(self.name, "") != self._mark:
+            if self.fuse.blown:
+                telemetry.sink_resumed(self.name)
+            self._take_on(sink)
+        self.sink = sink
 
     def stop(self) -> None:
         """Claim nothing more."""
@@ -105,6 +132,11 @@ class Lane:
 
     async def _once(self, tasks: TaskGroup) -> None:
         """One claim, handed out; or a rest, when there is nothing to claim or no room."""
+        sink = self.pipeline.config.sinks.get(self.name)
+        if sink is None:
+            self.stop()
+            return
+        self._keep_up(sink)
         pause, room = self._pause(), self._room()
         if pause or room <= 0:
             await self._rest(pause or LONGEST_REST)
@@ -140,6 +172,8 @@ class Lane:
 
     async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         try:
+            if self.name not in self.pipeline.config.sinks:
+                return  # its file has just gone, and the store buries what was claimed for it
             results = await self.pipeline.deliver(self.name, deliveries)
             self._learn(results)
             if self._bucket is not None:  # a batch that was cut, and steps, made more requests than the one that was taken for

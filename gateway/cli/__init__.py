@@ -11,6 +11,7 @@ from .. import __version__
 from ..errors import ConfigError, GatewayError
 from .output import complain, print_problems
 from .reference import reference
+from .reload import reload
 from .replay import replay
 from .schema import schema
 from .serve import serve
@@ -19,7 +20,7 @@ from .test import test
 from .try_ import try_
 from .validate import validate
 
-COMMANDS = [serve, validate, test, try_, show, schema, reference, replay]
+COMMANDS = [serve, validate, test, try_, show, schema, reference, reload, replay]
 
 FINE, PROBLEMS, USED_WRONGLY, NOT_READY = range(4)
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it

@@ -37,7 +37,8 @@ FIRST_ALERT = {
 @click.option("--dev", is_flag=True, help="For trying out: loopback only, doors without a secret are open, events are printed.")
 def serve(root: Path | None, host: str | None, port: int | None, dev: bool) -> int:
     """
-    Run the gateway until it is told to stop (SIGTERM or Ctrl-C: it ends what is under way first).
+    Run the gateway until it is told to stop (SIGTERM or Ctrl-C: it ends what is under way first). Files that change are taken up
+    as soon as they are right; SIGHUP reads them, and the secrets, at once.
 
     Webhooks come in at POST /webhooks/PROVIDER. Without --config only the shipped catalogue is there; each of its providers and
     sinks is on once its secret and variables are set in the environment.
@@ -54,15 +55,15 @@ def serve(root: Path | None, host: str | None, port: int | None, dev: bool) -> i
         _refuse_public(environment.get("GATEWAY_HOST", "127.0.0.1"))
 
     from ..app import run  # noqa: PLC0415 - the server's libraries are only needed here
-    from ..config import load  # noqa: PLC0415
+    from ..config import load, stamp  # noqa: PLC0415
 
-    config = load(root, environment, dev=dev)
+    settings = load(root, environment, dev=dev).settings
     if dev:
-        _refuse_public(config.settings.host)
-    _refuse_taken(config.settings.host, config.settings.port)
+        _refuse_public(settings.host)
+    _refuse_taken(settings.host, settings.port)
     if dev:
-        click.echo(_greeting(config.settings.host, config.settings.port))
-    run(config)
+        click.echo(_greeting(settings.host, settings.port))
+    run(lambda: load(root, environment, dev=dev), lambda: stamp(root, environment))
     return 0
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from ..errors import ConfigError, SecretUnset
 from ..model import Event
 from ..values import Reference, Secrets
-from .files import Source, below, catalogue_sources, read_sources, sources_in
+from .files import KINDS, Source, below, catalogue_sources, read_sources, sources_in
 from .problems import Problem
 from .schema import Provider, Settings, Sink
 from .settings import read_settings, unknown_aliases
@@ -91,6 +91,25 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
     )
 
 
+def stamp(root: Path | None, environment: Mapping[str, str]) -> frozenset[tuple[str, int, int, int]]:
+    """Something that is another one when a file of the configuration has changed: path, inode, size and time of each."""
+    if root is None:
+        return frozenset()
+    files = [root / "gateway.yaml", *(file for kind in KINDS for folder in below(root, kind) for file in folder.iterdir())]
+    settings, _ = read_settings(root, environment)
+    if settings.secrets_dir:
+        files += (root / settings.secrets_dir).rglob("*")
+    return frozenset(stamped for file in files if (stamped := _stamped(file)))
+
+
+def _stamped(file: Path) -> tuple[str, int, int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return str(file), found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def check(paths: Iterable[Path]) -> list[Problem]:
     """Every problem in these files and directories: no network, no environment."""
     problems: list[Problem] = []
@@ -138,4 +157,4 @@ def references(sink: Sink) -> list[Reference]:
     return found
 
 
-__all__ = ["Config", "SecretUnset", "check", "load", "references"]
+__all__ = ["Config", "SecretUnset", "check", "load", "references", "stamp"]

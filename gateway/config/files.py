@@ -68,9 +68,7 @@ def sources_in(path: Path) -> list[Source]:
 
 def below(path: Path, name: str) -> list[Path]:
     """The files or folders of this name anywhere below a directory; what is hidden (.git, .venv) is not looked into."""
-    return sorted(
-        found for found in path.rglob(name) if not any(part.startswith(".") for part in found.relative_to(path).parts)
-    )
+    return sorted(found for found in path.rglob(name) if not any(part.startswith(".") for part in found.relative_to(path).parts))
 
 
 def _yaml_files(folder: Path) -> list[Path]:

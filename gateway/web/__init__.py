@@ -32,6 +32,7 @@ class House(Struct, frozen=True):
     pipeline: Any
     store: Any
     replays: Any
+    reloads: Any
     state: Any
 
     def admin_tokens(self) -> list[str]:
@@ -44,9 +45,9 @@ class House(Struct, frozen=True):
         return [token for token in found if token]
 
 
-def build(pipeline: Pipeline, store: Store, replays: Replays, state: Any) -> Entrance:
-    """The ASGI app. `state` has `draining` and `ready()`."""
-    house = House(pipeline, store, replays, state)
+def build(pipeline: Pipeline, store: Store, replays: Replays, reloads: Any, state: Any) -> Entrance:
+    """The ASGI app. `reloads` has `loaded` and `reload()`, `state` has `draining` and `ready()`."""
+    house = House(pipeline, store, replays, reloads, state)
     door = Door(pipeline, lambda: bool(state.draining))
 
     app = Litestar(

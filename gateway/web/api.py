@@ -17,6 +17,7 @@ from litestar.params import FromPath, QueryParameter
 
 from ..model import Action, Outcome, Severity, State, Status
 from . import shown
+from .configuration import configuration_handlers
 from .errors import Refusal
 from .guard import guard
 from .replays import replay_handlers
@@ -71,7 +72,7 @@ KindIs = Annotated[str | None, _filter("kind")]
 
 def api_router(house: House) -> Router:
     """Every handler of the API, behind its guard."""
-    handlers = [*_lists(house), *_singles(house), *_overviews(house), *replay_handlers(house)]
+    handlers = [*_lists(house), *_singles(house), *_overviews(house), *replay_handlers(house), *configuration_handlers(house)]
     return Router("/api/v1", route_handlers=handlers, guards=[guard(house)], security=[{"admin token": []}])
 
 
@@ -210,7 +211,6 @@ def _sink(config: Any, name: str, counts: dict[str, int]) -> shown.SinkShown:
 
 
 def _provider(config: Any, name: str) -> shown.ProviderShown:
-
     provider = config.providers[name]
     door: Any = "open" if config.is_open(name) else "locked" if provider.auth.ready(config.secrets) else "closed"
     return shown.ProviderShown(name=name, title=provider.title, door=door, unset=provider.auth.unset(config.secrets))

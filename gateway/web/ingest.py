@@ -99,7 +99,9 @@ class Door:
         """What keeps the provider's rate; 429 while it is empty."""
         if provider.rate_limit is None:
             return None
-        bucket = self._buckets.setdefault(name, Bucket(provider.rate_limit))
+        bucket = self._buckets.get(name)
+        if bucket is None or bucket.rate != provider.rate_limit:
+            bucket = self._buckets[name] = Bucket(provider.rate_limit)
         if wait := bucket.missing(time.monotonic()):
             headers = {"retry-after": str(int(wait) + 1)}
             raise Refusal(429, "receive", "rate", f"{name} sends faster than allowed", headers=headers)

@@ -182,6 +182,29 @@ class Providers(Struct, frozen=True):
     items: list[ProviderShown]
 
 
+class ProblemShown(Struct, frozen=True, kw_only=True):
+    """One thing wrong with one file."""
+
+    file: str
+    line: int
+    column: int
+    rule: str
+    message: str
+    hint: str
+    path: str
+
+
+class Configuration(Struct, frozen=True, kw_only=True):
+    """
+    What runs was loaded at this time. With `problems` the files have changed since and are broken; `restart` names settings that
+    changed and wait for a restart.
+    """
+
+    loaded_at: str
+    problems: list[ProblemShown]
+    restart: list[str]
+
+
 class Fault(Struct, frozen=True, kw_only=True):
     """What was refused, in which stage, why (one bounded word), and how to mend it."""
 

@@ -12,10 +12,11 @@ from typing import Any
 import httpx2
 
 from gateway.app import State
-from gateway.config import load
+from gateway.config import Config, load, stamp
 from gateway.model import Attempt
 from gateway.outbound import Client
 from gateway.pipeline import Pipeline
+from gateway.reload import Reloads
 from gateway.replay import Replays
 from gateway.store import Result, open_store
 from gateway.web import build
@@ -112,14 +113,19 @@ async def house(
     dev: bool = False,
 ) -> AsyncIterator[House]:
     root = write(folder / "conf", {name: text for name, text in (FILES | (files or {})).items() if name not in without})
-    config = load(root, ENVIRONMENT if env is None else env, dev=dev)
+
+    def read() -> Config:
+        return load(root, ENVIRONMENT if env is None else env, dev=dev)
+
+    config = read()
     store = open_store(f"sqlite:///{folder}/gateway.db")
     client = Client(httpx2.MockTransport(lambda request: httpx2.Response(200)))
     pipeline = Pipeline(config, store, client)
     worker, replays = Worker(pipeline), Replays(pipeline)
-    state = State(config, store, worker)
+    reloads = Reloads(pipeline, worker, read, lambda: stamp(root, {}))
+    state = State(reloads, pipeline, worker)
     try:
-        yield House(build(pipeline, store, replays, state), pipeline, replays, state, worker)
+        yield House(build(pipeline, store, replays, reloads, state), pipeline, replays, state, worker)
     finally:
         await client.close()
         await store.close()

@@ -25,7 +25,8 @@ OPERATIONS = {
     *[("get", f"{path}/{{id}}") for path in PARAMETERS],
     *[("post", f"/api/v1/{what}/{{id}}/replay") for what in ("dead-letters", "deliveries", "webhooks")],
     *[(method, path) for method in ("get", "head") for path in ("/healthz", "/health", "/readyz", "/metrics")],
-    *[("get", path) for path in ("/api/v1/sinks", "/api/v1/providers")],
+    *[("get", f"/api/v1/{what}") for what in ("sinks", "providers", "configuration")],
+    ("post", "/api/v1/reload"),
     ("post", "/webhooks/{provider}"),
 }
 
