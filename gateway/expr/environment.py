@@ -16,6 +16,8 @@ from .written import as_json, as_text, is_missing
 
 LONGEST_RENDER = 0.25  # seconds of this thread's own time: a busy machine is no reason to bury a delivery
 LARGEST_NUMBER = 10**30
+LARGEST_OUTPUT = 1024 * 1024  # characters that a template prints
+TOO_LONG = f"it makes more than {LARGEST_OUTPUT} characters"
 LOOP_WORDS = frozenset({"first", "last", "index", "index0", "revindex", "revindex0", "length"})
 DEADLINE = " deadline"  # its place in a template's scope; no template can write a name with a blank
 
@@ -138,6 +140,11 @@ def _printable(value: Any) -> Any:
     if value is None:
         raise ExpressionError("an expression finds nothing")
     return value if isinstance(value, str | Missing) else as_text(value)
+
+
+def printed(value: Any) -> str:
+    """What a template prints of a value; ExpressionError for one that is missing."""
+    return str(_printable(value))
 
 
 class WrittenAsJson(str):

@@ -28,12 +28,9 @@ class _Hardening(NodeTransformer):
     """Keys are looked up with their whole name, `~` and `[:]` are ours, loops are counted, and tuples are lists as in JSON."""
 
     def _look_up(self, node: nodes.Expr) -> nodes.Node:
-        keys: list[nodes.Expr] = []
-        while isinstance(node, nodes.Getattr) or (isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Slice)):
-            keys.insert(0, nodes.Const(node.attr) if isinstance(node, nodes.Getattr) else self.visit(node.arg))
-            node = node.node
-        shown = _shown(node, keys)
-        root = node if isinstance(node, nodes.Name) else self.visit(node)
+        root, keys, shown = keys_of(node)
+        keys = [self.visit(key) for key in keys]
+        root = root if isinstance(root, nodes.Name) else self.visit(root)
         return call(root, "look up", nodes.Tuple(keys, "load"), nodes.Const(shown))
 
     def visit_Name(self, node: nodes.Name) -> nodes.Node:
@@ -51,6 +48,12 @@ class _Hardening(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         return call(nodes.List([self.visit(each) for each in node.nodes], lineno=node.lineno), "joined")
 
+    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:
+        self.generic_visit(node)
+        if node.expr2 is None:  # the engine has an undefined of its own here, which it prints
+            node.expr2 = call(nodes.Const(None), "look up", nodes.Tuple([], "load"), nodes.Const("a value"))
+        return node
+
     def visit_For(self, node: nodes.For) -> nodes.Node:
         self.generic_visit(node)
         node.iter = call(node.iter, "each")
@@ -59,6 +62,15 @@ class _Hardening(NodeTransformer):
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
         return nodes.List(node.items, lineno=node.lineno) if node.ctx == "load" else node
+
+
+def keys_of(node: nodes.Expr) -> tuple[nodes.Expr, list[nodes.Expr], str]:
+    """`a.b['c'][0]` as its root, the keys from there on, and how it is shown to people."""
+    keys: list[nodes.Expr] = []
+    while isinstance(node, nodes.Getattr) or (isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Slice)):
+        keys.insert(0, nodes.Const(node.attr) if isinstance(node, nodes.Getattr) else node.arg)
+        node = node.node
+    return node, keys, _shown(node, keys)
 
 
 def _shown(root: nodes.Expr, keys: list[Any]) -> str:

@@ -17,13 +17,12 @@ import jinja2
 from jinja2 import meta, nodes
 
 from .allowed import check
-from .environment import DEADLINE, ENVIRONMENT, LONGEST_RENDER, Missing
+from .environment import DEADLINE, ENVIRONMENT, LARGEST_OUTPUT, LONGEST_RENDER, TOO_LONG, Missing
 from .errors import ExpressionError
 from .hardened import harden
+from .quick import quick_expression, quick_template
 
 LARGEST_SOURCE = 64 * 1024  # characters of a template
-LARGEST_OUTPUT = 1024 * 1024  # characters that a template prints
-TOO_LONG = f"it makes more than {LARGEST_OUTPUT} characters"
 
 Render = Callable[[Mapping[str, Any]], Any]
 
@@ -63,14 +62,7 @@ def lone_expression(text: str) -> nodes.Expr | None:
 
 def compile_expression(expression: nodes.Expr) -> Render:
     """A lone `{{ … }}` as a callable that keeps the value's type; None where it finds nothing."""
-    tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), expression, lineno=1)], lineno=1)
-    template = _compiled(tree)
-
-    def evaluate(scope: Mapping[str, Any]) -> Any:
-        context = template.new_context(dict(scope))
-        for _ in template.root_render_func(context):
-            pass
-        return context.vars["value"]
+    evaluate = quick_expression(expression) or slow_expression(expression)
 
     def call(scope: Mapping[str, Any]) -> Any:
         value = _guarded(evaluate, scope)
@@ -81,14 +73,34 @@ def compile_expression(expression: nodes.Expr) -> Render:
     return call
 
 
+def slow_expression(expression: nodes.Expr) -> Render:
+    """The same by the template engine, which can do all that is allowed; with no bounds and no care for what it raises."""
+    tree = nodes.Template([nodes.Assign(nodes.Name("value", "store"), expression, lineno=1)], lineno=1)
+    template = _compiled(tree)
+
+    def evaluate(scope: Mapping[str, Any]) -> Any:
+        context = template.new_context(dict(scope))
+        for _ in template.root_render_func(context):
+            pass
+        return context.vars["value"]
+
+    return evaluate
+
+
 def compile_template(tree: nodes.Template) -> Render:
     """A template as a callable that gives text, within bounds."""
+    render = quick_template(tree) or slow_template(tree)
+    return lambda scope: _guarded(render, scope)
+
+
+def slow_template(tree: nodes.Template) -> Render:
+    """The same by the template engine."""
     template, loops = _compiled(tree), tree.find(nodes.For) is not None
 
     def render(scope: Mapping[str, Any]) -> str:
         return _bounded(template, {**scope, DEADLINE: time.thread_time() + LONGEST_RENDER} if loops else scope)
 
-    return lambda scope: _guarded(render, scope)
+    return render
 
 
 def _compiled(tree: nodes.Template) -> jinja2.Template:

@@ -249,3 +249,16 @@ def test_a_payload_nested_a_hundred_thousand_deep_is_an_expression_error(text):
         deep, other = [deep], [other]
     with pytest.raises(ExpressionError, match="nested too deeply"):
         Inbound.read(text)({"item": {"a": deep, "b": other}})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{{ 'down' if item.down }}", "host is {{ 'down' if item.down }}", "{% if true %}{{ 'down' if item.down }}{% endif %}"],
+)
+def test_a_condition_without_an_else_finds_nothing_where_it_does_not_hold(text):
+    expression = Inbound.read(text)
+    if text.startswith("{{"):
+        assert expression({"item": {}}) is None
+    else:
+        with pytest.raises(ExpressionError, match="a value finds nothing"):
+            expression({"item": {}})

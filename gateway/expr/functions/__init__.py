@@ -6,6 +6,6 @@ The annotation of an argument says what it must be, and is checked when a file l
 """
 
 from . import codecs, moments, shapes, texts
-from .registry import FUNCTIONS, LARGEST, LATER, check_call
+from .registry import FUNCTIONS, LARGEST, LATER, check_call, prepared
 
-__all__ = ["FUNCTIONS", "LARGEST", "LATER", "check_call", "codecs", "moments", "shapes", "texts"]
+__all__ = ["FUNCTIONS", "LARGEST", "LATER", "check_call", "codecs", "moments", "prepared", "shapes", "texts"]

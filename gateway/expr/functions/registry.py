@@ -25,6 +25,9 @@ LATER = object()  # stands for an argument that only a payload will tell
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 _SIGNATURES: dict[str, dict[str, inspect.Parameter]] = {}
 _CHECKS: dict[str, dict[str, Check]] = {}
+_WRITTEN: dict[
+    str, tuple[Callable[..., Any], bool, bool]
+] = {}  # as written; whether missing is theirs; whether they need the scope
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +100,7 @@ def _register(f: F, *, missing: bool) -> F:
             args, named = _fitting(name, args, named)
         return _bounded(name, f(*scope, value, *args, **named))
 
+    _WRITTEN[name] = f, missing, context is not None
     if context is not None:
         FUNCTIONS[name] = jinja2.pass_context(
             wraps(f)(lambda context, value, *args, **named: call((context,), value, args, named))
@@ -104,6 +108,18 @@ def _register(f: F, *, missing: bool) -> F:
     else:
         FUNCTIONS[name] = wraps(f)(lambda value, *args, **named: call((), value, args, named))
     return f
+
+
+def prepared(name: str, args: Sequence[Any], named: Mapping[str, Any]) -> Callable[[Mapping[str, Any], Any], Any]:
+    """A function with its constant arguments, fitted once, to be called with a scope and a value."""
+    (f, missing, scoped), (fit, fit_named) = _WRITTEN[name], _fitting(name, args, named)
+
+    def call(scope: Mapping[str, Any], value: Any) -> Any:
+        if is_missing(value) and not missing:
+            return value
+        return _bounded(name, f(scope, value, *fit, **fit_named) if scoped else f(value, *fit, **fit_named))
+
+    return call
 
 
 def _checks(f: Callable[..., Any], names: Sequence[str]) -> dict[str, Check]:
