@@ -48,10 +48,10 @@ def description() -> OpenAPIConfig:
         title="Webhook gateway",
         version=__version__,
         description="Webhooks in, deliveries out. Lists are pages: `next` of one is the `cursor` of the following.",
-        path="/api/v1",
+        path="/api/v1/openapi.json",  # as a folder of its own: below it the framework answers what is not there with a page
         operation_id_creator=_named,
         components=Components(security_schemes={"admin token": TOKEN}),
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        render_plugins=[JsonRenderPlugin(path="/")],
     )
 
 

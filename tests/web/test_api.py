@@ -252,3 +252,10 @@ async def test_an_answer_is_never_kept_or_guessed_at(tmp_path):
                 "nosniff",
                 "no-store",
             )
+
+
+@pytest.mark.parametrize("path", ["/api/v1/eventz", "/api/v1", "/api/v1/", "/api/v2", "/nope", "/api/v1/openapi.yaml"])
+async def test_a_path_that_is_none_is_answered_in_the_one_shape(tmp_path, path):
+    async with house(tmp_path) as here:
+        answer = await here.call("GET", path)
+    assert (answer.status_code, answer.json()) == (404, error("api", "not_found", "there is nothing at this path"))
