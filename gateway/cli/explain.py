@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from ..config.files import Source, catalogue_sources, read_document, sources_in
+from ..config.files import Source, catalogue_sources, read_document, sources_of
 from ..config.problems import Place, spelled
 from ..config.schema import Provider
 from ..config.yaml import Document
@@ -172,6 +172,6 @@ def _at(document: Document, place: Place) -> Any:
 
 def document_of(root: Path | None, name: str) -> Document:
     """A provider's document with what it inherits, as `load` reads it."""
-    every = [*catalogue_sources(), *(sources_in(root) if root else [])]
+    every = [*catalogue_sources(), *(sources_of(root) if root else [])]
     siblings: dict[tuple[str, str], Source] = {(source.kind, source.name): source for source in every}
     return read_document(siblings["providers.d", name], siblings)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..config.effective import effective
-from ..config.files import KINDS, Source, catalogue_sources, sources_in
+from ..config.files import KINDS, Source, catalogue_sources, sources_of
 from ..config.yaml import dump
 from .output import CONFIG, FORMAT, print_json, suggestion
 
@@ -47,7 +47,7 @@ def show(name: str | None, root: Path | None, form: str) -> int:
 
 
 def _sources(root: Path | None) -> dict[str, Source]:
-    own = sources_in(root) if root else []
+    own = sources_of(root) if root else []
     return {f"{source.kind}/{source.name}": source for source in [*catalogue_sources(), *own]}
 
 

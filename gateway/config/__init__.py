@@ -18,7 +18,7 @@ from msgspec import Struct
 from ..errors import ConfigError, SecretUnset
 from ..model import Event
 from ..values import Reference, Secrets
-from .files import KINDS, Source, below, catalogue_sources, read_sources, sources_in
+from .files import KINDS, Source, below, catalogue_sources, read_sources, sources_in, sources_of, misplaced, twins
 from .problems import Problem
 from .schema import Provider, Settings, Sink
 from .settings import read_settings, unknown_aliases
@@ -65,7 +65,8 @@ def _scope(sink: Sink, secrets: Secrets) -> dict[str, Any]:
 def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False) -> Config:
     """The configuration in a directory, with the catalogue's files behind its own. Raises ConfigError with every problem."""
     settings, problems = read_settings(root, environment)
-    sources = sources_in(root) if root else []
+    sources = sources_of(root) if root else []
+    problems += [*twins(sources), *(misplaced(root) if root else [])]
     if settings.catalogue:
         own = {(source.kind, source.name) for source in sources}
         sources += [source for source in catalogue_sources() if (source.kind, source.name) not in own]
@@ -95,7 +96,7 @@ def stamp(root: Path | None, environment: Mapping[str, str]) -> frozenset[tuple[
     """Something that is another one when a file of the configuration has changed: path, inode, size and time of each."""
     if root is None:
         return frozenset()
-    files = [root / "gateway.yaml", *(file for kind in KINDS for folder in below(root, kind) for file in folder.iterdir())]
+    files = [root / "gateway.yaml", *(file for kind in KINDS for file in (root / kind).glob("*"))]
     settings, _ = read_settings(root, environment)
     if settings.secrets_dir:
         files += (root / settings.secrets_dir).rglob("*")
@@ -116,11 +117,20 @@ def check(paths: Iterable[Path]) -> list[Problem]:
     sources: list[Source] = []
     for path in paths:
         sources += sources_in(path)
+        for root in _roots(path):
+            problems += misplaced(root) + twins(sources_of(root))
         for file in settings_in(path):
             settings, wrong = read_settings(file.parent, {})
-            known = [*sources_in(file.parent), *(catalogue_sources() if settings.catalogue else [])]
+            known = [*sources_of(file.parent), *(catalogue_sources() if settings.catalogue else [])]
             problems += wrong + unknown_aliases(file.parent, settings, provider_names(known))
     return sorted({*problems, *read_sources(sources).problems})
+
+
+def _roots(path: Path) -> set[Path]:
+    """The directories at and below a path that hold a configuration."""
+    if not path.is_dir() or path.name in KINDS:
+        return set()
+    return {path, *(folder.parent for kind in KINDS for folder in below(path, kind))}
 
 
 def settings_in(path: Path) -> list[Path]:

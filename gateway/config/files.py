@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -20,6 +21,7 @@ from .texts import read_texts
 from .yaml import Document
 
 KINDS: dict[str, type] = {"providers.d": Provider, "sinks.d": Sink}
+YAML = (".yaml", ".yml")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -33,10 +35,14 @@ class Source(Struct, frozen=True, order=True):
 
     def shown(self) -> str:
         """The path as a person would type it."""
-        try:
-            return str(self.path.absolute().relative_to(Path.cwd()))
-        except ValueError:
-            return str(self.path)
+        return _shown(self.path)
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def catalogue() -> Path:
@@ -66,13 +72,54 @@ def sources_in(path: Path) -> list[Source]:
     return [Source(kind, file.stem, file) for kind in KINDS for folder in below(path, kind) for file in _yaml_files(folder)]
 
 
+def sources_of(root: Path) -> list[Source]:
+    """The files of one configuration: those in its own `providers.d` and `sinks.d`. What lies deeper is not part of it."""
+    return [Source(kind, file.stem, file) for kind in KINDS if (root / kind).is_dir() for file in _yaml_files(root / kind)]
+
+
+def misplaced(root: Path) -> list[Problem]:
+    """What lies beside the places that are read, and looks as if it were meant to be."""
+    found: list[tuple[Path, str]] = []
+    for file in sorted(root.iterdir()) if root.is_dir() else []:
+        near = difflib.get_close_matches(file.name, (*KINDS, "providers", "sinks"), 1, 0.8)
+        if file.name == "gateway.yml":
+            found.append((file, "call it gateway.yaml"))
+        elif file.is_file() and file.suffix in YAML and file.name != "gateway.yaml" and _is_ours(file):
+            found.append((file, "a provider lies in providers.d, a sink in sinks.d"))
+        elif file.is_dir() and file.name not in KINDS and near and any(map(_is_ours, _yaml_files(file))):
+            found.append((file, f"call it {'sinks.d' if near[0].startswith('sink') else 'providers.d'}"))
+    for kind in KINDS:
+        folders = [folder for folder in sorted((root / kind).glob("*")) if folder.is_dir() and not folder.name.startswith(".")]
+        found += [(file, f"put it into {kind} itself") for folder in folders for file in _yaml_files(folder)]
+    return [Problem(_shown(file), 1, 1, "misplaced", "this is not read", hint) for file, hint in found]
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a YAML file is meant as a provider or a sink, by its first words."""
+    text = file.read_bytes()[:20_000].decode(errors="replace")
+    keys = set(re.findall(r"^([a-z_]+):", text, re.MULTILINE))
+    return bool(keys & {"title", "like"}) and bool(keys & {"auth", "map", "cases", "request", "steps", "print", "like"})
+
+
+def twins(sources: Iterable[Source]) -> list[Problem]:
+    """Two files of one configuration with one name: `x.yaml` and `x.yml`."""
+    first: dict[tuple[str, str], Source] = {}
+    problems: list[Problem] = []
+    for source in sources:
+        other = first.setdefault((source.kind, source.name), source)
+        if other is not source:
+            message = f"{other.shown()} is called `{source.name}` too"
+            problems.append(Problem(source.shown(), 1, 1, "file-name", message, "keep one of the two"))
+    return problems
+
+
 def below(path: Path, name: str) -> list[Path]:
     """The files or folders of this name anywhere below a directory; what is hidden (.git, .venv) is not looked into."""
     return sorted(found for found in path.rglob(name) if not any(part.startswith(".") for part in found.relative_to(path).parts))
 
 
 def _yaml_files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.iterdir() if file.suffix in (".yaml", ".yml") and not file.name.startswith("."))
+    return sorted(file for file in folder.iterdir() if file.suffix in YAML and not file.name.startswith("."))
 
 
 def _kind_of(path: Path) -> str:
@@ -91,10 +138,11 @@ class Read(Struct):
 def read_sources(sources: Iterable[Source]) -> Read:
     """Read every file; one that has a problem has no struct."""
     read = Read({kind: {} for kind in KINDS}, {kind: {} for kind in KINDS}, [])
-    ordered = list(sources)
-    documents = {(source.kind, source.name): source for source in [*catalogue_sources(), *ordered]}
-    for source in ordered:
-        document = read_document(source, documents)
+    siblings: dict[Path, dict[tuple[str, str], Source]] = {}  # by directory: a thousand files are not listed a thousand times
+    for source in sources:
+        if source.path.parent not in siblings:
+            siblings[source.path.parent] = siblings_of(source)
+        document = read_document(source, siblings[source.path.parent])
         inherits = not any(problem.rule == "like" for problem in document.problems)
         struct = decode(document, KINDS[source.kind]) if inherits else None
         if struct is not None:
@@ -103,6 +151,12 @@ def read_sources(sources: Iterable[Source]) -> Read:
             read.data[source.kind][source.name] = document.data
         read.problems += document.problems
     return read
+
+
+def siblings_of(source: Source) -> dict[tuple[str, str], Source]:
+    """What a file may be like: the shipped files, and those of its own configuration."""
+    own = sources_of(source.path.parent.parent) if source.path.parent.name in KINDS else []
+    return {(each.kind, each.name): each for each in [*catalogue_sources(), *own]}
 
 
 def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) -> Document:
