@@ -41,6 +41,7 @@ ESCALATED = "escalated"  # remembered for an incident and a sink that waits befo
 class Trip(Struct, frozen=True, kw_only=True):
     """What a sink's deliveries need on their way: its file, its names in scope, the client, a clock, a die, and until when."""
 
+    name: str
     sink: Sink
     names: Mapping[str, Any]
     config: Config
@@ -68,6 +69,7 @@ async def bring(
     """Try once; what came of each delivery. Nothing is raised for a delivery that fails: its result says why."""
     sink, began = config.sinks[name], clock()
     trip = Trip(
+        name=name,
         sink=sink,
         names=config.scope_of(name),
         config=config,
@@ -272,7 +274,7 @@ async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judg
         return replace(judgement, reason=f"step {step.name}: {judgement.reason}")
     walk.progress[step.name] = True  # whatever follows, it is not sent a second time
     try:
-        walk.memory |= _remembered(step, walk.response)
+        walk.memory |= _remembered(trip, step, walk.response)
     except ExpressionError as error:
         return Judgement("dead", f"step {step.name}: remember: {error}")
     return None
@@ -283,9 +285,13 @@ def _asked(step: Step, scope: Mapping[str, Any]) -> Request | None:
     return None if step.when is not None and not step.when(scope) else render(step.request, scope)
 
 
-def _remembered(step: Step, response: Response | None) -> dict[str, Any]:
+def _remembered(trip: Trip, step: Step, response: Response | None) -> dict[str, Any]:
+    """What the answer gives to remember. A value it does not give is told: a later step may wait for it in vain."""
     scope = {"answer": response.json if response else None, "response": to_builtins(response)}
     found = {name: expression(scope) for name, expression in step.remember.items()}
+    for name, value in found.items():
+        if value is None:
+            telemetry.nothing_to_remember(trip.name, step.name, f"{name}: {step.remember[name].text} finds nothing")
     return {name: value for name, value in found.items() if value is not None}
 
 

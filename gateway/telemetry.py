@@ -175,6 +175,11 @@ def delivery_tried(delivery: Delivery, attempt: Attempt | None, *, state: str, v
     )
 
 
+def nothing_to_remember(sink: str, step: str, message: str) -> None:
+    """A step was done, and its answer does not hold what the file wants to remember; a later step may wait for it in vain."""
+    _log().warning("step.forgot", sink=sink, step=step, message=message)
+
+
 def sink_paused(sink: str, reason: str) -> None:
     """A sink is left alone for a while."""
     _PAUSED.labels(sink).set(1)

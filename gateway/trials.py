@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,7 +26,7 @@ from .stages.mapping import as_text
 from .stages.render import inflate
 from .stages.verify import verify
 from .store import Result
-from .values import Secrets
+from .values import Reference, Secrets
 
 NOW = "2026-01-01T00:00:00Z"
 TEST_ID = "0198c000-0000-7000-8000-000000000000"
@@ -39,12 +39,13 @@ class Outcome(Struct, frozen=True):
     file: str
     name: str
     failures: tuple[str, ...] = ()
+    index: int = 0  # which test of its file it is, from 0
 
 
 def run_provider_tests(name: str, provider: Provider) -> Iterator[Outcome]:
     """Run every test of a provider file."""
-    for test in provider.tests:
-        yield Outcome(f"providers.d/{name}", test.name, tuple(_provider_failures(name, provider, test)))
+    for index, test in enumerate(provider.tests):
+        yield Outcome(f"providers.d/{name}", test.name, tuple(_provider_failures(name, provider, test)), index)
 
 
 def sample_webhook(name: str, sample: SampleWebhook, now: str) -> Webhook:
@@ -109,8 +110,11 @@ def _clock(text: str | None) -> datetime:
 def _refusal(provider: Provider, webhook: Webhook, test: ProviderTest, now: float) -> str:
     if not test.secrets:
         return ""
+    named = {name: reference for reference in provider.auth.references() for name in (reference.env, reference.file) if name}
+    given = {reference: test.secrets[name] for name, reference in named.items() if name in test.secrets}
     try:
-        verify(provider.auth, webhook, Secrets(test.secrets), now)
+        with TemporaryDirectory() as folder:
+            verify(provider.auth, webhook, _pretended(given, Path(folder)), now)
     except Unverified as error:
         return str(error)
     return ""
@@ -199,8 +203,8 @@ class ScriptedClient:
 
 def run_sink_tests(name: str, sink: Sink, config: Config) -> Iterator[Outcome]:
     """Run every test of a sink file."""
-    for test in sink.tests:
-        yield Outcome(f"sinks.d/{name}", test.name, tuple(_sink_failures(name, sink, test, config)))
+    for index, test in enumerate(sink.tests):
+        yield Outcome(f"sinks.d/{name}", test.name, tuple(_sink_failures(name, sink, test, config)), index)
 
 
 def _sink_failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator[str]:
@@ -230,7 +234,11 @@ def _verdict_failures(expect: ExpectedDelivery, results: Sequence[Result], now: 
     verdicts = expect.verdicts if expect.verdicts is not None else [expect.verdict] if expect.verdict else None
     got = [result.attempt.verdict if result.attempt else result.state for result in results]
     if verdicts is not None and got != verdicts:
-        yield f"verdict: expected {_shown(verdicts)}, got {_shown(got)} ({'; '.join(r.verdict for r in results if r.verdict)})"
+        one = expect.verdicts is None and len(got) == 1
+        wanted, came = (verdicts[0], got[0]) if one else (verdicts, got)
+        yield f"verdict: expected {_shown(wanted)}, got {_shown(came)} ({'; '.join(r.verdict for r in results if r.verdict)})"
+    if expect.memory is not None:
+        yield from differences(expect.memory, {**results[0].delivery.memory, **(results[0].memory or {})}, "memory")
     if expect.after is not None and (waited := round(results[0].due_at - now, 3)) != expect.after:
         yield f"after: expected {expect.after:g} seconds, got {waited:g}"
 
@@ -322,9 +330,13 @@ def _made_up(sink: Sink, test: SinkTest, folder: Path) -> Secrets:
         reference: test.vars.get(name) or reference.default or _invented(name)
         for name, reference in {**sink.vars, **sink.secrets}.items()
     }
+    return _pretended({reference: given.get(reference, MADE_UP) for reference in references(sink)}, folder)
+
+
+def _pretended(values: Mapping[Reference, str], folder: Path) -> Secrets:
+    """Secrets with these values, where their references look for them; those in files lie in the folder."""
     environment: dict[str, str] = {}
-    for reference in references(sink):
-        value = given.get(reference, MADE_UP)
+    for reference, value in values.items():
         if reference.env is not None:
             environment[reference.env] = value
         elif (file := folder / str(reference.file)).resolve().is_relative_to(folder.resolve()):

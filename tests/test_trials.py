@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.config import load
+from gateway.config.decode import decode
+from gateway.config.schema import Provider, Sink
+from gateway.config.yaml import Document
 from gateway.trials import differences, run_provider_tests, run_sink_tests
 
 PROVIDER = """title: Team
@@ -172,7 +175,7 @@ SINKS = {
         SINK,
         "event: {}\n    responses: [ { status: 400 } ]",
         "{ verdict: delivered }",
-        ['verdict: expected ["delivered"], got ["dead"] (answered 400)'],
+        ['verdict: expected "delivered", got "dead" (answered 400)'],
     ),
     "a wrong wait": (
         SINK,
@@ -244,3 +247,39 @@ DIFFERENCES = [
 @pytest.mark.parametrize("want, got, said", DIFFERENCES)
 def test_what_is_named_must_be_there_and_more_may_be(want, got, said):
     assert list(differences(want, got, "x")) == said
+
+
+def test_secrets_that_lie_in_files_are_given_by_the_files_name():
+    text = """
+title: Team
+auth: { scheme: token, header: X-Token, token: { file: team/token } }
+map: { action: { default: notice }, severity: { default: info }, summary: $.text }
+tests:
+  - name: the token opens the door
+    webhook: { headers: { X-Token: abc }, payload: { text: hello } }
+    secrets: { team/token: abc }
+    expect: [ { summary: hello } ]
+  - name: another does not
+    webhook: { headers: { X-Token: abd }, payload: { text: hello } }
+    secrets: { team/token: abc }
+    refused: true
+"""
+    provider = decode(Document("team.yaml", text), Provider)
+    assert [outcome.failures for outcome in run_provider_tests("team", provider)] == [(), ()]
+
+
+def test_what_a_sink_must_have_remembered_is_looked_at():
+    text = """
+title: Tracker
+vars: { url: { env: URL } }
+steps:
+  - { name: open, request: { url: "{{ vars.url }}" }, remember: { key: $.id } }
+tests:
+  - name: the key is kept
+    event: { summary: x }
+    responses: [ { json: { key: OPS-7 } } ]
+    expect: { verdict: delivered, memory: { key: OPS-7 } }
+"""
+    sink = decode(Document("tracker.yaml", text), Sink)
+    (outcome,) = run_sink_tests("tracker", sink, load(None, {}))
+    assert outcome.failures == ('memory.key: expected "OPS-7", got nothing',)

@@ -170,8 +170,8 @@ def _at(document: Document, place: Place) -> Any:
     return node
 
 
-def document_of(root: Path | None, name: str) -> Document:
-    """A provider's document with what it inherits, as `load` reads it."""
+def document_of(root: Path | None, kind: str, name: str) -> Document:
+    """A file's document with what it inherits, as `load` reads it."""
     every = [*catalogue_sources(), *(sources_of(root) if root else [])]
     siblings: dict[tuple[str, str], Source] = {(source.kind, source.name): source for source in every}
-    return read_document(siblings["providers.d", name], siblings)
+    return read_document(siblings[kind, name], siblings)

@@ -45,6 +45,12 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {meant!r}?)" if meant else ""
 
 
+def meant_or_where(word: str, known: Iterable[str], root: Path | None) -> str:
+    """What was meant by a name that is none, or where it was looked for, if that may be the mistake."""
+    where = "" if root else " among the shipped files (say --config DIRECTORY for yours)"
+    return suggestion(word, known) or where
+
+
 def _text(file: str) -> str:
     path = Path(file)
     return path.read_text(errors="replace") if path.is_file() else ""

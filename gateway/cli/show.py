@@ -10,7 +10,7 @@ import click
 from ..config.effective import effective
 from ..config.files import KINDS, Source, catalogue_sources, sources_of
 from ..config.yaml import dump
-from .output import CONFIG, FORMAT, print_json, suggestion
+from .output import CONFIG, FORMAT, meant_or_where, print_json
 
 
 @click.command(short_help="A whole file, after `like:` and defaults.")
@@ -34,7 +34,9 @@ def show(name: str | None, root: Path | None, form: str) -> int:
     found = [source for key, source in sources.items() if name in (source.name, key)]
     if not found:
         known = [word for key, source in sources.items() for word in (source.name, key)]
-        raise click.UsageError(f"there is no provider or sink {name!r}{suggestion(name, known)}; `gateway show` lists them")
+        raise click.UsageError(
+            f"there is no provider or sink {name!r}{meant_or_where(name, known, root)}; `gateway show` lists them"
+        )
     if len(found) > 1:
         raise click.UsageError(f"{name!r} is a provider and a sink; say providers.d/{name} or sinks.d/{name}")
     whole: dict[str, Any] = effective(found[0], {(source.kind, source.name): source for source in sources.values()})

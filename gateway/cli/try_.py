@@ -18,7 +18,7 @@ from ..reading import Understood, decider, understand
 from ..stages.decode import decode
 from ..values import harmless
 from .explain import Explained, Made, document_of, explain
-from .output import CONFIG, FORMAT, print_json, suggestion
+from .output import CONFIG, FORMAT, meant_or_where, print_json
 
 HIDDEN = ("version", "id", "webhook_id", "received_at")
 
@@ -45,7 +45,7 @@ def try_(
     config = load(root, {})
     if provider not in config.providers:
         raise click.UsageError(
-            f"there is no provider {provider!r}{suggestion(provider, config.providers)}; `gateway show` lists them"
+            f"there is no provider {provider!r}{meant_or_where(provider, config.providers, root)}; `gateway show` lists them"
         )
     content = sys.stdin.buffer.read() if str(body) == "-" else body.read_bytes()
     webhook = _webhook(provider, content, headers, queries)
@@ -55,7 +55,7 @@ def try_(
         click.echo(f"refused in {error.stage} with {error.http_status}: {harmless(str(error))}", err=True)
         return 1
     lives = [(event, decision) for event, decision in _lived(config, provider, understood.events)]
-    items = explain(config.providers[provider], document_of(root, provider), webhook) if explained else []
+    items = explain(config.providers[provider], document_of(root, "providers.d", provider), webhook) if explained else []
     if form == "json":
         _print_json(understood, lives, items, explained=explained)
     elif explained and understood.handshake is None:

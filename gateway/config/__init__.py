@@ -18,7 +18,7 @@ from msgspec import Struct
 from ..errors import ConfigError, SecretUnset
 from ..model import Event
 from ..values import Reference, Secrets
-from .files import KINDS, Source, below, catalogue_sources, read_sources, sources_in, sources_of, misplaced, twins
+from .files import KINDS, Source, below, catalogue_sources, misplaced, read_sources, sources_in, sources_of, twins
 from .problems import Problem
 from .schema import Provider, Settings, Sink
 from .settings import read_settings, unknown_aliases

@@ -79,7 +79,7 @@ class ProviderTest(Keys, frozen=True):
     name: What it shows, in a sentence.
     webhook: What comes in.
     now: The clock, RFC 3339, where a signature's age matters.
-    secrets: Values for the variables that the file names. With them the webhook is verified; without them it is not.
+    secrets: Values for the variables and files that `auth` names. With them the webhook is verified; without them it is not.
     expect: The events that must come out, in order; a list of none says that nothing is said.
     dead: How many items must become dead letters.
     reply: The answer, where it is a handshake.
@@ -247,6 +247,7 @@ class ExpectedDelivery(Keys, frozen=True):
     verdict: What the answer means for the delivery.
     verdicts: The same for each event of a batch.
     after: The seconds to wait that the answer asks for.
+    memory: What must be remembered for the incident and this sink by then.
     cancelled: Nothing is sent: no step applies.
     """
 
@@ -255,6 +256,7 @@ class ExpectedDelivery(Keys, frozen=True):
     verdict: Verdict | None = None
     verdicts: list[Verdict] | None = None
     after: float | None = None
+    memory: dict[str, Any] | None = None
     cancelled: bool = False
 
 

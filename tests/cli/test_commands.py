@@ -92,14 +92,14 @@ def test_a_file_that_cannot_be_read_is_named(gateway, tmp_path):
     assert gateway("validate", "conf") == (3, "", "gateway: conf/providers.d/folder.yaml: Is a directory\n")
 
 
-FAILED = """FAILED providers.d/team: it does not
+FAILED = """FAILED conf/providers.d/team.yaml:12: it does not
     event 1.action: expected "resolve", got "trigger"
     event 1.severity: expected "critical", got "error"
     event 1.labels.host: expected "db", got nothing
-FAILED sinks.d/pager: one request
+FAILED conf/sinks.d/pager.yaml:6: one request
     request 1.url: expected "https://url.test/b", got "https://url.test/a"
     request 1.json.id: expected "e2", got "e1"
-    verdict: expected ["retry"], got ["delivered"] (answered 200)
+    verdict: expected "retry", got "delivered" (answered 200)
 1 passed, 2 failed (2 files)
 """
 
@@ -122,6 +122,8 @@ def test_tests_for_machines(gateway):
                 'event 1.severity: expected "critical", got "error"',
                 'event 1.labels.host: expected "db", got nothing',
             ],
+            "path": "conf/providers.d/team.yaml",
+            "line": 12,
         },
     ]
 

@@ -201,7 +201,7 @@ SAMPLES = [(name, test) for name, provider in CONFIG.providers.items() for test 
 
 @pytest.mark.parametrize("name, test", SAMPLES, ids=lambda value: value if isinstance(value, str) else value.name)
 def test_of_every_shipped_sample_each_field_is_explained_by_a_line_that_names_it(name, test):
-    provider, document = CONFIG.providers[name], document_of(None, name)
+    provider, document = CONFIG.providers[name], document_of(None, "providers.d", name)
     webhook = sample_webhook(name, test.webhook, test.now or NOW)
     understood, lines = understand(provider, webhook), document.text.splitlines()
     if understood.handshake is not None:

@@ -33,9 +33,7 @@ WRONG = {
     ),
     "validate": usage("validate", "[OPTIONS] [PATHS]...", "there is no providers.d, sinks.d or YAML file in ."),
     "validate --format json": usage("validate", "[OPTIONS] [PATHS]...", "there is no providers.d, sinks.d or YAML file in ."),
-    "test promethus": usage(
-        "test", "[OPTIONS] [NAMES]...", "'promethus' is no provider or sink that has tests (did you mean 'prometheus'?)"
-    ),
+    "test promethus": usage("test", "[OPTIONS] [NAMES]...", "'promethus' is no provider or sink (did you mean 'prometheus'?)"),
     "try promethus -": usage(
         "try",
         "[OPTIONS] PROVIDER BODY",
