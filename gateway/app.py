@@ -70,14 +70,15 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(load: Callable[[], Config], look: Callable[[], object]) -> None:
+def run(load: Callable[[], Config], look: Callable[[], object], greet: Callable[[Config], None] = lambda config: None) -> None:
     """
-    Serve what `load` gives until told to stop, and load it anew when `look` sees a change. Raises ConfigError, and StoreError
-    when the store cannot be opened.
+    Serve what `load` gives until told to stop, and load it anew when `look` sees a change. `greet` is called when nothing can go
+    wrong any more. Raises ConfigError, and StoreError when the store cannot be opened.
     """
     config = load()
     telemetry.set_up(dev=config.dev, secrets=config.secrets.revealed)
     store = open_store(config.settings.store)
+    greet(config)
     anyio.run(_serve, config, store, load, look, backend_options={"use_uvloop": True})
 
 
@@ -146,6 +147,8 @@ async def _reload_on_signal(reloads: Reloads) -> None:
 
 def _tell(config: Config) -> None:
     telemetry.started(config.settings.host, config.settings.port, providers=list(config.providers), sinks=list(config.sinks))
+    if not config.sinks:
+        telemetry.no_sink_is_on()
     for name, reason in config.off.items():
         telemetry.sink_off(name, reason, shipped=f"sinks.d/{name}" in config.shipped)
     for name, provider in config.providers.items():

@@ -34,7 +34,8 @@ _INGEST = Histogram(
 )
 _ATTEMPTS = Counter("gateway_attempts", "Tries of deliveries.", ["sink", "verdict", "code"], registry=REGISTRY)
 _ATTEMPT = Histogram("gateway_attempt_seconds", "Time one try took.", ["sink"], buckets=_SECONDS, registry=REGISTRY)
-_DELIVERIES = Gauge("gateway_deliveries", "Deliveries by state; accepted is their sum.", ["sink", "state"], registry=REGISTRY)
+_DELIVERIES = Gauge("gateway_deliveries", "Deliveries by state.", ["sink", "state"], registry=REGISTRY)
+_OWED = Gauge("gateway_deliveries_accepted", "Deliveries ever owed: the sum of gateway_deliveries.", ["sink"], registry=REGISTRY)
 _PAUSED = Gauge("gateway_sink_paused", "1 while a sink is left alone.", ["sink"], registry=REGISTRY)
 _STUMBLES = Counter("gateway_worker_stumbles", "Errors of the store that the worker met.", ["sink"], registry=REGISTRY)
 _LOADED = Gauge("gateway_config_loaded_timestamp_seconds", "When the configuration was loaded.", registry=REGISTRY)
@@ -121,7 +122,8 @@ def webhook_taken(webhook: Webhook, receipt: Receipt, *, seconds: float) -> None
     _INGEST.labels(webhook.provider).observe(seconds)
     for told in receipt.events if not receipt.duplicate else ():
         _EVENTS.labels(webhook.provider, told.action, told.outcome).inc()
-    _log().info(
+    level = _log().warning if receipt.dead else _log().info
+    level(
         "webhook.taken",
         provider=webhook.provider,
         webhook_id=webhook.id,
@@ -195,6 +197,11 @@ def sink_resumed(sink: str) -> None:
 def sink_off(sink: str, reason: str, *, shipped: bool) -> None:
     """A sink is off, because a variable or secret of its file has no value. A shipped one is off without a fuss."""
     (_log().debug if shipped else _log().warning)("sink.off", sink=sink, reason=reason, shipped=shipped)
+
+
+def no_sink_is_on() -> None:
+    """Webhooks are taken in and kept, and nobody is told of them."""
+    _log().warning("sinks.none", message="no sink is on: events are kept, and nobody is told of them")
 
 
 def provider_open(provider: str, unset: str) -> None:
@@ -279,6 +286,7 @@ def stopped() -> None:
 def metrics(conservation: Mapping[str, Mapping[str, int]]) -> tuple[bytes, str]:
     """Everything measured, as Prometheus reads it, and its content type. `conservation`: counts by sink and state."""
     for sink, counts in conservation.items():
-        for state, count in counts.items():
-            _DELIVERIES.labels(sink, state).set(count)
+        _OWED.labels(sink).set(counts.get("accepted", 0))
+        for state in counts.keys() - {"accepted"}:
+            _DELIVERIES.labels(sink, state).set(counts[state])
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

@@ -81,7 +81,7 @@ FACTS = {
             seconds=0,
         ),
         {
-            "level": "info",
+            "level": "warning",
             "event": "webhook.taken",
             **TAKEN,
             "outcome": "dead",
@@ -169,6 +169,38 @@ FACTS = {
     "something was replayed": (
         lambda: telemetry.replayed("delivery", "w1-0.main", deliveries=1, events=0),
         {"level": "info", "event": "replayed", "kind": "delivery", "id": "w1-0.main", "deliveries": 1, "events": 0},
+    ),
+    "no sink is on": (
+        telemetry.no_sink_is_on,
+        {"level": "warning", "event": "sinks.none", "message": "no sink is on: events are kept, and nobody is told of them"},
+    ),
+    "an answer has nothing to remember": (
+        lambda: telemetry.nothing_to_remember("main", "open", "key: $.id finds nothing"),
+        {"level": "warning", "event": "step.forgot", "sink": "main", "step": "open", "message": "key: $.id finds nothing"},
+    ),
+    "another configuration runs": (
+        lambda: telemetry.reloaded(providers=["team"], sinks=["main"], changed=["main"], restart=[]),
+        {
+            "level": "info",
+            "event": "config.reloaded",
+            "providers": ["team"],
+            "sinks": ["main"],
+            "changed": ["main"],
+            "restart": [],
+        },
+    ),
+    "another configuration waits in part for a restart": (
+        lambda: telemetry.reloaded(providers=[], sinks=[], changed=[], restart=["port"]),
+        {"level": "warning", "event": "config.reloaded", "providers": [], "sinks": [], "changed": [], "restart": ["port"]},
+    ),
+    "another configuration is broken": (
+        lambda: telemetry.reload_refused(["a.yaml:1:1: wrong"]),
+        {
+            "level": "error",
+            "event": "config.refused",
+            "problems": ["a.yaml:1:1: wrong"],
+            "message": "what was loaded before goes on",
+        },
     ),
     "rows were forgotten": (lambda: telemetry.pruned(7), {"level": "info", "event": "store.pruned", "rows": 7}),
 }

@@ -8,11 +8,18 @@ import os
 import shlex
 import socket
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from .output import CONFIG
 
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..values import Reference
+
+FIRST_DOOR = "prometheus"
 FIRST_ALERT = {
     "version": "4",
     "status": "firing",
@@ -61,9 +68,7 @@ def serve(root: Path | None, host: str | None, port: int | None, dev: bool) -> i
     if dev:
         _refuse_public(settings.host)
     _refuse_taken(settings.host, settings.port)
-    if dev:
-        click.echo(_greeting(settings.host, settings.port))
-    run(lambda: load(root, environment, dev=dev), lambda: stamp(root, environment))
+    run(lambda: load(root, environment, dev=dev), lambda: stamp(root, environment), _greet if dev else lambda config: None)
     return 0
 
 
@@ -97,21 +102,26 @@ def _mended(error: OSError, host: str) -> str:
     return f"{host!r} is no address of this machine; name one with --host, as in 127.0.0.1 or 0.0.0.0"
 
 
-def _greeting(host: str, port: int) -> str:
-    import msgspec  # noqa: PLC0415
-
+def _greet(config: Config) -> None:
+    host, port = config.settings.host, config.settings.port
     base = f"http://{'localhost' if host == '127.0.0.1' else host}:{port}"
     body = shlex.quote(msgspec.json.encode(FIRST_ALERT).decode())
-    return f"""
-The gateway starts in dev mode: doors without a secret are open to this machine, and every event is printed here.
+    door = "" if config.is_open(FIRST_DOOR) else _bearer(config.providers[FIRST_DOOR].auth.references()[0])
+    api = _bearer(config.settings.admin_token) if config.secrets.is_set(config.settings.admin_token) else ""
+    click.echo(f"""
+The gateway is up, in dev mode: doors without a secret are open to this machine, and news is printed here.
 
 1. Send it an alert, as Prometheus Alertmanager would:
 
-   curl -X POST {base}/webhooks/prometheus -H 'Content-Type: application/json' -d {body}
+   curl -X POST {base}/webhooks/{FIRST_DOOR} -H 'Content-Type: application/json'{door} -d {body}
 
-2. See what came of it: a line below, and
+2. See what came of it: a line below (one; that it goes on is no news), and
 
-   curl {base}/api/v1/incidents
+   curl {base}/api/v1/incidents{api}
 
 3. Go on: {base}/api/v1/docs shows the API; README.md says how to add a provider in five minutes.
-"""
+""")
+
+
+def _bearer(reference: Reference) -> str:
+    return f' -H "Authorization: Bearer ${reference}"'

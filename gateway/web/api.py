@@ -100,7 +100,7 @@ async def _page(request: Call, read: Callable[..., Awaitable[Any]], page: type[T
         known = isinstance(error, ValueError)
         text = str(error) if known else f"the cursor {cursor[:80]!r} is none of ours; begin without one"
         raise Refusal(400, "api", "parameter", text) from None
-    return msgspec.convert({"items": found.items, "next": found.next}, page)
+    return msgspec.convert({"items": found.items, "next": found.next}, page, strict=False)  # times come as epoch seconds
 
 
 def _lists(house: House) -> list[Any]:
@@ -164,7 +164,7 @@ async def _one(id: str, what: str, read: Callable[[str], Awaitable[Any]], shape:
     found = await read(id)
     if found is None:
         raise Refusal(404, "api", "not_found", f"there is no {what} {id[:80]!r}")
-    return msgspec.convert(found, shape)
+    return msgspec.convert(found, shape, strict=False)
 
 
 def _singles(house: House) -> list[Any]:

@@ -1,7 +1,8 @@
-"""The shapes of the API's answers, from which the OpenAPI document is made. Times that are numbers are epoch seconds."""
+"""The shapes of the API's answers, from which the OpenAPI document is made."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ class AttemptShown(Struct, frozen=True, kw_only=True):
     """One try of a delivery. `status` is null where no answer came; `batch` says how many deliveries went together."""
 
     number: int
-    at: float
+    at: datetime
     seconds: float
     verdict: Verdict
     status: int | None
@@ -29,9 +30,9 @@ class DeliveryShown(Struct, frozen=True, kw_only=True):
     sink: str
     state: State
     tries: int
-    due_at: float
-    held_since: float | None
-    ended_at: float | None
+    due_at: datetime
+    held_since: datetime | None
+    ended_at: datetime | None
     verdict: str
     event_id: str
     incident_id: str
@@ -78,6 +79,8 @@ class EventWhole(EventShown, frozen=True, kw_only=True):
 class IncidentShown(Incident, frozen=True, kw_only=True, omit_defaults=False):
     """An incident as it stands. `sinks` are those that learn of it; `resolve_at` is when it resolves by itself."""
 
+    resolve_at: datetime | None = None  # type: ignore[assignment]  # the same moment, as the API says moments
+
 
 class IncidentPage(Struct, frozen=True, kw_only=True):
     """A page of incidents, newest first. `next` is the `cursor` of the page after it, "" at the end."""
@@ -106,7 +109,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     stage: str
     reason: str
     message: str
-    at: float
+    at: datetime
     webhook_id: str
     event_id: str
     item_index: int | None
@@ -128,7 +131,7 @@ class DeadItemWhole(Struct, frozen=True, kw_only=True, tag_field="kind", tag="we
     stage: str
     reason: str
     message: str
-    at: float
+    at: datetime
     webhook_id: str
     event_id: str
     item_index: int

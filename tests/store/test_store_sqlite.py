@@ -75,7 +75,7 @@ async def test_a_second_process_is_refused(store, url):
     opened = "import sys; from gateway.store import open_store; open_store(sys.argv[1])"
     second = await anyio.run_process([sys.executable, "-c", opened, url], check=False)
     file = url.removeprefix("sqlite:///")
-    refused = f"{file} is in use by process {os.getpid()}; one gateway at a time may have it"
+    refused = f"{file} is in use by process {os.getpid()}; one gateway at a time may have it: name another in GATEWAY_STORE"
     assert (second.returncode, second.stderr.decode().splitlines()[-1]) == (1, f"gateway.errors.StoreError: {refused}")
 
 

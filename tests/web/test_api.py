@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -196,7 +198,21 @@ async def test_everything_the_store_knows_of_a_thing_is_shown(tmp_path):
         ]
         for path, known in pairs:
             answer = await here.api(path)
-            assert (answer.status_code, answer.json()) == (200, msgspec.to_builtins(known)), path
+            assert (answer.status_code, answer.json()) == (200, as_moments(msgspec.to_builtins(known))), path
+
+
+def as_moments(known: Any) -> Any:
+    """What the store knows, with its epoch seconds as the API says them: RFC 3339 in UTC, like every other time."""
+    if isinstance(known, list):
+        return [as_moments(each) for each in known]
+    if not isinstance(known, dict):
+        return known
+    return {
+        key: datetime.fromtimestamp(value, UTC).isoformat().replace("+00:00", "Z")
+        if key in ("at", "due_at", "held_since", "ended_at", "resolve_at") and value is not None
+        else as_moments(value)
+        for key, value in known.items()
+    }
 
 
 async def test_a_delivery_is_shown_with_its_attempts(tmp_path):

@@ -92,7 +92,7 @@ async def test_the_counters_equal_what_happened(tmp_path):
         ("gateway_refused_total", "mismatch", "team", "verify"): 1,
         ("gateway_refused_total", "", "provider", "receive"): 1,
         ("gateway_attempts_total", "2xx", "delivered", "main"): 1,
-        ("gateway_deliveries", "accepted", "main"): 3,
+        ("gateway_deliveries_accepted", "main"): 3,
         ("gateway_deliveries", "delivered", "main"): 1,
         ("gateway_deliveries", "main", "pending"): 2,
     }

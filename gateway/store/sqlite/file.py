@@ -79,7 +79,10 @@ def hold(path: Path) -> Callable[[], None]:
     except OSError:
         holder = file.read(20)
         file.close()
-        raise StoreError(f"{path} is in use by process {holder}; one gateway at a time may have it", retryable=False) from None
+        raise StoreError(
+            f"{path} is in use by process {holder}; one gateway at a time may have it: name another in GATEWAY_STORE",
+            retryable=False,
+        ) from None
     file.truncate()
     file.write(str(os.getpid()))
     file.flush()
