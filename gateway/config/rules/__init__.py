@@ -1,0 +1,62 @@
+"""
+What the types cannot say: one function per rule, and its docstring is its page: what is wrong, why that matters, how to mend it.
+
+To add a rule, write it in the file of the kind it is about and name it in one of the tables below; golden folders in
+tests/config/problems show it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any
+
+from ..problems import SEALED
+from ..schema import Provider, Settings, Sink
+from ..yaml import MOST_PROBLEMS, Document
+from .findings import Rule
+from .providers import (
+    deaf_cases,
+    early_handshakes,
+    let_names,
+    long_expressions,
+    missing_fields,
+    poll_is_later,
+    unreachable_redactions,
+)
+from .settings import wrong_settings
+from .shared import forgotten_braces, rows_alike, same_test_names, secrets_written_out, unknown_names, unknown_tables
+from .sinks import same_step_names, unknown_variables
+
+_BOTH: Mapping[str, Rule] = {
+    "unknown-name": unknown_names,
+    "unknown-table": unknown_tables,
+    "no-braces": forgotten_braces,
+    "table": rows_alike,
+    "test-name": same_test_names,
+    SEALED: secrets_written_out,
+}
+PROVIDER_RULES: Mapping[str, Rule] = {
+    **_BOTH,
+    "let-name": let_names,
+    "missing-key": missing_fields,
+    "deaf-case": deaf_cases,
+    "long-expression": long_expressions,
+    "early-handshake": early_handshakes,
+    "redact": unreachable_redactions,
+    "not-yet": poll_is_later,
+}
+SINK_RULES: Mapping[str, Rule] = {**_BOTH, "unknown-variable": unknown_variables, "step-name": same_step_names}
+SETTINGS_RULES: Mapping[str, Rule] = {"setting": wrong_settings, SEALED: secrets_written_out}
+
+RULES: Mapping[type, Mapping[str, Rule]] = {Provider: PROVIDER_RULES, Sink: SINK_RULES, Settings: SETTINGS_RULES}
+
+
+def lint(document: Document, thing: Any) -> None:
+    """Report what breaks a rule."""
+    for name, rule in RULES.get(type(thing), {}).items():
+        for finding in islice(rule(thing), MOST_PROBLEMS):
+            document.report(finding.path, name, finding.message, finding.hint, key=finding.key, word=finding.word)
+
+
+__all__ = ["RULES", "lint", "wrong_settings"]

@@ -1,0 +1,35 @@
+"""What a rule finds, and what rules look at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from ...expr import Expression
+from ..decode import walk
+from ..problems import Place
+
+CODE = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)  # what is an expression in a text
+
+
+class Finding(NamedTuple):
+    """Where, what, and how to mend it. `word`: the part of the text there that is wrong; `key`: the key is, not its value."""
+
+    path: Place
+    message: str
+    hint: str
+    word: str = ""
+    key: bool = False
+
+
+Rule = Callable[[Any], Iterator[Finding]]
+
+
+def expressions(thing: Any) -> Iterator[tuple[Place, Expression]]:
+    """Every expression of a file, with its place."""
+    for path, value in walk(thing):
+        if isinstance(value, Expression):
+            yield path, value
+        elif hasattr(value, "expressions"):
+            yield from ((path + inner, expression) for inner, expression in value.expressions())
