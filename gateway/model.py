@@ -41,7 +41,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: Derived from the webhook's id and the item's index, so that the same webhook always gives the same ids.
     webhook_id: The webhook it came in with.
     provider: The file in `providers.d` that understood it.
-    project: The project it belongs to, where the provider file or the door's query names one.
+    project: The project it belongs to, where the provider file names one.
     type: What kind of thing it tells, in the provider's word; sinks may match on it.
     action: `trigger`, `acknowledge`, `resolve`, or `notice` (worth telling, opens nothing).
     dedup_key: What makes two events the same incident, within one provider and project.
@@ -74,22 +74,39 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a run of events with one dedup key is about. Its id is the id of the event that opened it."""
+    """
+    What a run of events with one dedup key is about.
+
+    id: The id of the event that opened it.
+    provider: The file in `providers.d` that understood it.
+    project: Its events' project.
+    dedup_key: What its events have in common.
+    status: `open`, `acknowledged` or `resolved`.
+    severity: The worst that was told: it rises, and never falls while the incident lives.
+    summary: The summary of the event that triggered it last.
+    opened_at: When it was opened, RFC 3339 in UTC, as the times below.
+    updated_at: When an event of it was received last.
+    acknowledged_at: When it was acknowledged.
+    resolved_at: When it was resolved.
+    triggers: How many triggers it has had.
+    sinks: Every sink whose `match` ever held: they learn of trigger and end.
+    resolve_at: When it resolves by itself if it stays quiet, in epoch seconds.
+    """
 
     id: str
     provider: str
     project: str = ""
     dedup_key: str
     status: Status
-    severity: Severity  # the worst that was told: it rises, and never falls while the incident lives
+    severity: Severity
     summary: str
     opened_at: str
     updated_at: str
     acknowledged_at: str = ""
     resolved_at: str = ""
     triggers: int = 1
-    sinks: tuple[str, ...] = ()  # every sink whose match ever held: they learn of trigger and end
-    resolve_at: float | None = None  # epoch seconds at which a quiet incident resolves by itself
+    sinks: tuple[str, ...] = ()
+    resolve_at: float | None = None
 
 
 class Decision(Struct, frozen=True, kw_only=True):
@@ -123,14 +140,23 @@ class DeadItem(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What was made of a webhook: the body of its 202."""
+    """
+    What was made of a webhook: the body of its 202.
+
+    webhook_id: The id we gave it.
+    events: What became of each event.
+    ignored: How many items say nothing, on purpose.
+    filtered: How many events the provider's own `match` did not keep.
+    dead: The items that could not be mapped, and why.
+    duplicate: This delivery id was accepted before; nothing was done again.
+    """
 
     webhook_id: str
     events: tuple[Told, ...] = ()
-    ignored: int = 0  # items that say nothing, on purpose
-    filtered: int = 0  # events the provider's own `match` did not keep
+    ignored: int = 0
+    filtered: int = 0
     dead: tuple[DeadItem, ...] = ()
-    duplicate: bool = False  # this delivery id was accepted before; nothing was done again
+    duplicate: bool = False
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
@@ -172,7 +198,14 @@ class Request(Struct, frozen=True, kw_only=True):
 
 
 class Response(Struct, frozen=True, kw_only=True):
-    """What a sink answered. `json` is None where the body is not JSON."""
+    """
+    What a sink answered.
+
+    status: The HTTP status.
+    headers: Its headers, their names in small letters.
+    text: The body.
+    json: The body as data; nothing where it is not JSON.
+    """
 
     status: int
     headers: dict[str, str] = {}

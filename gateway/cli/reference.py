@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
+import msgspec
 from msgspec import Struct
 from prometheus_client.metrics import MetricWrapperBase
 
 from .. import telemetry
+from ..config.effective import plain
 from ..config.rules import RULES
 from ..config.schema import Provider, Settings, Sink
 from ..config.schemas import described, summary
@@ -22,6 +24,7 @@ from ..config.shapes import Anything, Choice, Custom, Either, Key, Keyed, ListOf
 from ..expr.documents import Document
 from ..expr.expressions import Answer, Expression, Inbound, Outbound, Remembered, Replying
 from ..expr.functions import FUNCTIONS
+from ..model import Event, Incident, Receipt, Response
 from ..values import Reference
 
 SCOPES: dict[str, type[Expression]] = {
@@ -31,6 +34,7 @@ SCOPES: dict[str, type[Expression]] = {
     "a sink's `response`": Answer,
     "a step's `remember`": Remembered,
 }
+NOUNS: dict[str, type[Struct]] = {"event": Event, "incident": Incident, "response": Response, "receipt": Receipt}
 _PLAIN = {str: "text", int: "number", float: "number", bool: "true or false"}
 
 
@@ -89,7 +93,8 @@ def _is_told(default: Any) -> bool:
 
 
 def _spelled(default: Any) -> str:
-    return str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else str(default)
+    written = plain(default)
+    return str(written).lower() if isinstance(written, bool) else f"{written:g}" if isinstance(written, float) else str(written)
 
 
 def _spaced(name: str) -> str:
@@ -119,6 +124,16 @@ def _words(shape: Shape) -> str:
 def _names() -> Iterator[str]:
     yield "## Names in scope"
     yield "\n".join(f"- In {where}: {expression.said()}" for where, expression in SCOPES.items())
+    for noun, struct in NOUNS.items():
+        yield f"### `{noun}`"
+        yield _summary(struct)
+        keys = [field.encode_name for field in msgspec.structs.fields(struct)]
+        told = described(struct)
+        yield "\n".join(f"- `{noun}.{key}`{f': {told[key]}' if key in told else ''}" for key in keys)
+
+
+def _summary(struct: type[Struct]) -> str:
+    return inspect.cleandoc(struct.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
 
 
 def _functions() -> Iterator[str]:

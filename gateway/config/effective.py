@@ -31,7 +31,7 @@ def _whole(annotation: Any, given: Any) -> Any:
     match shape_of(annotation):
         case Keyed() as shape if isinstance(given, dict):
             said = {name: _whole(shape.keys[name].type, value) if name in shape.keys else value for name, value in given.items()}
-            rest = {name: _plain(key.default) for name, key in shape.keys.items() if name not in given and name not in HIDDEN}
+            rest = {name: plain(key.default) for name, key in shape.keys.items() if name not in given and name not in HIDDEN}
             return said | {name: value for name, value in rest.items() if value not in (None, "", [], {})}
         case Tagged() as shape if isinstance(given, dict):
             return _whole(shape.members[given[shape.key]], given)
@@ -42,7 +42,7 @@ def _whole(annotation: Any, given: Any) -> Any:
     return given
 
 
-def _plain(default: Any) -> Any:
+def plain(default: Any) -> Any:
     """A default as it would be written; None for what is made in code and has no word of its own."""
     match default:
         case Duration():
@@ -52,7 +52,7 @@ def _plain(default: Any) -> Any:
         case Struct():
             shape = shape_of(type(default))
             keys = shape.keys.values() if isinstance(shape, Keyed) else ()
-            inner = {key.name: _plain(getattr(default, key.field)) for key in keys}
+            inner = {key.name: plain(getattr(default, key.field)) for key in keys}
             return {name: value for name, value in inner.items() if value not in (None, "", [], {})}
         case str() | bool() | int() | float():
             return default

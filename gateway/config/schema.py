@@ -122,7 +122,7 @@ class Cursor(Keys, frozen=True):
 
 class Poll(Keys, frozen=True):
     """
-    A source that is asked instead of sending.
+    A source that is asked instead of sending. Not in this version: refused when the file loads.
 
     every: How often.
     request: What is asked.

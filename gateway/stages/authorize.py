@@ -98,7 +98,7 @@ class BasicAuth(_Auth, frozen=True, tag="basic"):
 
 class OAuth2(_Auth, frozen=True, tag="oauth2"):
     """
-    A token from an OAuth 2.0 token endpoint (RFC 6749, client credentials).
+    A token from an OAuth 2.0 token endpoint (RFC 6749, client credentials). Not in this version: refused when the file loads.
 
     token_url: Where tokens are given out.
     client_id: Our id there.

@@ -46,7 +46,7 @@ class RequestTemplate(Keys, frozen=True):
     form: The body as a form: a flat mapping.
     text: The body as a template. With a JSON content type, what it prints is escaped as JSON.
     text_file: A file beside this one that holds such a template.
-    function: A Python function `package.module:name` that makes the body; only where the settings allow it.
+    function: A Python function `package.module:name` that makes the body. Not in this version: refused when the file loads.
     json_form: `sorted` writes JSON with its keys in order and blanks, as Python's `json.dumps(sort_keys=True)` does.
     compress: `gzip` compresses the body.
     """

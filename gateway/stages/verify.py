@@ -295,7 +295,7 @@ class _NotYet(_Scheme, frozen=True):
 
 class Ed25519(_NotYet, frozen=True, tag="ed25519"):
     """
-    An Ed25519 signature (RFC 8032).
+    An Ed25519 signature (RFC 8032). Not in this version: refused when the file loads.
 
     public_key: The sender's public key.
     signed: What is signed, as a byte template.
@@ -311,7 +311,7 @@ class Ed25519(_NotYet, frozen=True, tag="ed25519"):
 
 class Jwt(_NotYet, frozen=True, tag="jwt"):
     """
-    A JSON Web Token in `Authorization: Bearer` (RFC 7519).
+    A JSON Web Token in `Authorization: Bearer` (RFC 7519). Not in this version: refused when the file loads.
 
     issuer: Who must have issued it.
     audience: Whom it must be for.
@@ -327,7 +327,7 @@ class Jwt(_NotYet, frozen=True, tag="jwt"):
 
 class Sns(_NotYet, frozen=True, tag="sns"):
     """
-    Amazon SNS's X.509 signature.
+    Amazon SNS's X.509 signature. Not in this version: refused when the file loads.
 
     topics: The topics that are allowed, as ARNs.
     versions: The signature versions that are allowed.

@@ -21,12 +21,14 @@ from .providers import (
     let_names,
     long_expressions,
     missing_fields,
+    one_key_for_all,
     poll_is_later,
+    unreachable_headers,
     unreachable_redactions,
 )
 from .settings import wrong_settings
 from .shared import forgotten_braces, rows_alike, same_test_names, secrets_written_out, unknown_names, unknown_tables
-from .sinks import same_step_names, unknown_variables
+from .sinks import meaningless_tests, same_step_names, unknown_fields, unknown_variables
 
 _BOTH: Mapping[str, Rule] = {
     "unknown-name": unknown_names,
@@ -40,13 +42,21 @@ PROVIDER_RULES: Mapping[str, Rule] = {
     **_BOTH,
     "let-name": let_names,
     "missing-key": missing_fields,
+    "one-key": one_key_for_all,
+    "header-name": unreachable_headers,
     "deaf-case": deaf_cases,
     "long-expression": long_expressions,
     "early-handshake": early_handshakes,
     "redact": unreachable_redactions,
     "not-yet": poll_is_later,
 }
-SINK_RULES: Mapping[str, Rule] = {**_BOTH, "unknown-variable": unknown_variables, "step-name": same_step_names}
+SINK_RULES: Mapping[str, Rule] = {
+    **_BOTH,
+    "unknown-variable": unknown_variables,
+    "unknown-field": unknown_fields,
+    "step-name": same_step_names,
+    "test-event": meaningless_tests,
+}
 SETTINGS_RULES: Mapping[str, Rule] = {"setting": wrong_settings, SEALED: secrets_written_out}
 
 RULES: Mapping[type, Mapping[str, Rule]] = {Provider: PROVIDER_RULES, Sink: SINK_RULES, Settings: SETTINGS_RULES}

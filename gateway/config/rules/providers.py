@@ -8,9 +8,9 @@ from typing import Any
 
 from ...expr import Inbound
 from ...stages.mapping import Case
-from ..problems import Place
+from ..problems import Place, legible
 from ..schema import Provider
-from .findings import Finding, expressions
+from .findings import CODE, Finding, expressions
 
 LONGEST_EXPRESSION = 80  # characters
 REQUIRED = ("action", "dedup_key", "severity", "summary")
@@ -53,6 +53,44 @@ def missing_fields(provider: Provider) -> Iterator[Finding]:
             if getattr(case.map, name) is None and not (name == "dedup_key" and _only_notices(case)):
                 where = "here, or in the `map` that all cases share" if provider.cases else "here"
                 yield Finding((*path, name), "is missing", f"add `{name}` {where}", key=True)
+
+
+def one_key_for_all(provider: Provider) -> Iterator[Finding]:
+    """
+    A dedup key is the same for every event.
+
+    Two events with one dedup key are the same incident; a key that names nothing of the item makes one incident of everything
+    this provider ever says.
+
+        dedup_key: $.check_id
+    """
+    places: list[tuple[Place, Inbound | None]] = [(("map", "dedup_key"), provider.map.dedup_key)]
+    places += [(("cases", index, "map", "dedup_key"), case.map.dedup_key) for index, case in enumerate(provider.cases)]
+    for path, key in places:
+        forgotten = key is not None and "." in key.text  # `item.id`: braces are missing, and another rule says so
+        if key is not None and not key.names and not CODE.search(key.text) and not forgotten:
+            hint = (
+                f'name what tells incidents apart: `$.{key.text}` or "{{{{ item.{key.text} }}}}"'
+                if key.text.isidentifier()
+                else ""
+            )
+            yield Finding(path, f"`{legible(key.text)}` is the same for every event", hint or "name what tells incidents apart")
+
+
+def unreachable_headers(provider: Provider) -> Iterator[Finding]:
+    """
+    An expression asks for a header by a name that no header has.
+
+    Header names know no capitals, so senders and proxies write them as they like; in `headers` they are all in small letters. A
+    name with a capital would find nothing, on every webhook.
+
+        when: "{{ headers['x-kind'] == 'run' }}"
+    """
+    for path, expression in expressions(provider):
+        for name in re.findall(r"headers\[['\"]([^'\"]*[A-Z][^'\"]*)['\"]\]", expression.text):
+            yield Finding(
+                path, f"no header is called `{legible(name)}` here", f"write it in small letters: `{name.lower()}`", name
+            )
 
 
 def _only_notices(case: Case) -> bool:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
 
+from ...expr import Outbound
+from ...model import Action, Event, Incident, Severity
 from .. import hints
-from ..problems import legible
+from ..problems import Place, legible
 from ..schema import Sink
 from .findings import CODE, Finding, expressions
+
+FIELDS: Mapping[str, Sequence[str]] = {"event": Event.__struct_fields__, "incident": Incident.__struct_fields__}
+WORDS: Mapping[str, Sequence[str]] = {"action": get_args(Action), "severity": get_args(Severity)}
 
 
 def unknown_variables(sink: Sink) -> Iterator[Finding]:
@@ -31,6 +37,50 @@ def unknown_variables(sink: Sink) -> Iterator[Finding]:
                 place = "the `remember` of a step" if kind == "memory" else f"`{kind}`"
                 hint = hints.did_you_mean(name, sorted(known[kind])) or f"add `{name}` to {place}"
                 yield Finding(path, f"there is no `{kind}.{name}` in this file", hint, f"{kind}.{name}")
+
+
+def unknown_fields(sink: Sink) -> Iterator[Finding]:
+    """
+    A sink's expression takes a field that no event, or no incident, has.
+
+    What an event holds is ours and the same for every provider: `gateway schema event` prints it. A misspelt field would find
+    nothing, and be left out without a word. What `labels` and `details` hold is the provider's, and is not looked at.
+
+        summary: $.sumary                # did you mean `summary`?
+    """
+    for path, expression in expressions(sink):
+        code = " ".join(CODE.findall(expression.text))
+        found = [(noun, name, f"{noun}.{name}") for noun, name in re.findall(r"(?<![\w.'\"])(event|incident)\.(\w+)", code)]
+        if isinstance(expression, Outbound):
+            found += [("event", name, f"$.{name}") for name in re.findall(r"^\$\.(\w+)", expression.text)]
+        for noun, name, word in dict.fromkeys(found):
+            if name not in FIELDS[noun]:
+                hint = hints.did_you_mean(name, FIELDS[noun]) or f"the fields are {hints.listed(FIELDS[noun])}"
+                yield Finding(path, f"no {noun} has `{name}`", hint, word)
+
+
+def meaningless_tests(sink: Sink) -> Iterator[Finding]:
+    """
+    A test of a sink gives an event a field, or a word, that no event has, or a variable that the file does not have.
+
+    It would be passed over, and the test would be about another event than its author thinks. Fields that are not given are
+    filled in: a trigger of severity error from the provider `test`.
+    """
+    for index, test in enumerate(sink.tests):
+        several = test.events if test.events is not None else [test.event or {}]
+        for number, event in enumerate(several):
+            place: Place = ("tests", index, "event") if test.events is None else ("tests", index, "events", number)
+            for name, value in event.items():
+                if name not in FIELDS["event"]:
+                    hint = hints.did_you_mean(name, FIELDS["event"]) or f"the fields are {hints.listed(FIELDS['event'])}"
+                    yield Finding((*place, name), f"no event has `{name}`", hint, key=True)
+                elif name in WORDS and value not in WORDS[name]:
+                    message = f"`{legible(str(value))}` is not one of {hints.listed(WORDS[name])}"
+                    yield Finding((*place, name), message, hints.did_you_mean(str(value), WORDS[name]))
+        known = {*sink.vars, *sink.secrets}
+        for name in test.vars.keys() - known:
+            hint = hints.did_you_mean(name, known) or f"the file has {hints.listed(sorted(known)) or 'none'}"
+            yield Finding(("tests", index, "vars", name), f"this file has no variable or secret `{name}`", hint, key=True)
 
 
 def same_step_names(sink: Sink) -> Iterator[Finding]:
