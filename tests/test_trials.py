@@ -191,9 +191,9 @@ SINKS = {
     ),
     "an event that is none": (
         SINK,
-        "event: { action: fire }",
+        "event: { labels: { host: 1 } }",
         "{}",
-        ["event 1: Invalid enum value 'fire' - at `$.action`"],
+        ["event 1: Expected `str`, got `int` - at `$.labels[...]`"],
     ),
     "a clock that is none": (
         SINK,

@@ -71,7 +71,7 @@ async def test_what_is_taken_is_one_line_and_a_secret_in_it_is_masked(tmp_path, 
     seconds = line.pop("seconds")
     assert 0 < seconds < 5
     assert line == {
-        "level": "info",
+        "level": "warning",
         "event": "webhook.taken",
         "provider": "team",
         "webhook_id": receipt["webhook_id"],
