@@ -100,7 +100,7 @@ def deliveries(receiver: Receiver, name: str) -> list[dict]:
     return found
 
 
-@pytest.mark.timeout(240 + 10 * KILLS)
+@pytest.mark.timeout(300 + 30 * KILLS)
 def test_what_got_a_2xx_survives_every_kill(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     config = tmp_path / "conf"
@@ -126,7 +126,7 @@ def test_what_got_a_2xx_survives_every_kill(tmp_path: Path) -> None:
         for producer in producers:
             producer.join()
         began = time.monotonic()
-        wait_for("every delivery", gateway.drained, 120)
+        wait_for("every delivery", gateway.drained, 120 + 12 * KILLS)
         print(f"drained in {time.monotonic() - began:.1f} s")
         counts = gateway.assert_conserved()
         judge(gateway, ledger, receiver, counts)
