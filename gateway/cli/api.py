@@ -79,7 +79,8 @@ class Api:
         if message is None:
             raise click.ClickException(f"what answers at {self._url} is no gateway (status {response.status})")
         if response.status == 401:
-            message = "it does not take this admin token; set GATEWAY_ADMIN_TOKEN to the one it was started with"
+            given = "it does not take this admin token" if "authorization" in self._headers else "it wants the admin token"
+            message = f"{given}; set GATEWAY_ADMIN_TOKEN to the one it was started with"
         if response.status in (401, 503):
             raise click.ClickException(f"{self._url}: {message}")
         raise Refused(message)

@@ -93,7 +93,8 @@ def _lived(config: Config, name: str, events: Any) -> list[tuple[Event, Decision
     for event in events:
         key = event.project, event.dedup_key
         if key not in incidents and event.action in ("acknowledge", "resolve"):
-            incidents[key] = decide(None, msgspec.structs.replace(event, action="trigger")).incident
+            opening = msgspec.structs.replace(event, action="trigger", severity="critical")  # it may have been as bad as that
+            incidents[key] = decide(None, opening).incident
         decision = decide(None if event.action == "notice" else incidents.get(key), event)
         incidents[key] = decision.incident or incidents.get(key)
         lives.append((event, decision))

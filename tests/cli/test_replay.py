@@ -108,10 +108,10 @@ def test_one_that_cannot_be_done_does_not_stop_the_others(gateway, served):
 
 
 NOT_READY = {
-    "a wrong token": (
+    "no token": (
         401,
         {"error": {**ERROR, "message": "x"}},
-        "URL: it does not take this admin token; set GATEWAY_ADMIN_TOKEN to the one it was started with",
+        "URL: it wants the admin token; set GATEWAY_ADMIN_TOKEN to the one it was started with",
     ),
     "a closed API": (
         503,
@@ -132,3 +132,9 @@ def test_what_is_no_open_gateway_is_not_ready(gateway, served, name):
     assert gateway("replay", "dead-letter", "--all", "--url", server.url) == (3, "", said)
     assert gateway("replay", "dead-letter", "b", "--url", server.url) == (3, "", said)
     assert gateway("replay", "dead-letter", "a", "b", "--url", server.url) == (3, "1 replayed, 0 not\n", said)
+
+
+def test_a_token_that_is_another_one_is_not_ready(gateway, served):
+    server = served({LIST: (401, {"error": {**ERROR, "message": "x"}})})
+    said = f"gateway: {server.url}: it does not take this admin token; set GATEWAY_ADMIN_TOKEN to the one it was started with\n"
+    assert gateway("replay", "dead-letter", "--all", "--url", server.url, GATEWAY_ADMIN_TOKEN="other") == (3, "", said)
