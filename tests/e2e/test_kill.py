@@ -58,7 +58,7 @@ def produce(number: int, port: int, ledger: Ledger, stop: threading.Event) -> No
         made += 1
         fingerprint = f"{number:02d}-{made:06d}"
         for status in ("firing", "resolved") if made % 4 else ("firing",):
-            summary = f"{status} {fingerprint} " + "x" * (made % 200)
+            summary = f"{status} {fingerprint} " + "x" * (1 + made % 200)
             alert = {"status": status, "labels": {"alertname": "Kill", "severity": "error"}, "annotations": {"summary": summary}}
             body = json.dumps({"alerts": [alert | {"fingerprint": fingerprint, "startsAt": "2026-01-01T00:00:00Z"}]})
             while not stop.is_set():
