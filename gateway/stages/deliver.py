@@ -161,7 +161,7 @@ def _cause(item: Any) -> str:
 def _ruled(
     rules: Sequence[Rule], scope: Mapping[str, Any], response: Response, now: float, said: str | None = None
 ) -> Judgement | None:
-    for rule in rules:
+    for index, rule in enumerate(rules):
         try:
             holds = rule.when(scope)
         except ExpressionError:
@@ -169,7 +169,8 @@ def _ruled(
         if holds:
             asked = _retry_after(response, now) if rule.then == "retry" else None
             after = max((each for each in (rule.after, asked) if each is not None), default=None)
-            return Judgement(rule.then, said or _answered(response.status), after)
+            which = "" if rule.then == "delivered" else f"; rules[{index}] says {rule.then}"
+            return Judgement(rule.then, (said or _answered(response.status)) + which, after)
     return None
 
 

@@ -77,7 +77,7 @@ def test_the_first_rule_that_holds_counts_for_every_delivery_of_the_request():
       - { when: "{{ response.status >= 400 }}", then: split }
       - { when: "{{ response.status >= 500 }}", then: retry }
     """
-    assert judged(rules, count=2, status=503) == [Judgement("split", "answered 503")] * 2
+    assert judged(rules, count=2, status=503) == [Judgement("split", "answered 503; rules[1] says split")] * 2
 
 
 RETRY = 'rules: [ { when: "{{ response.status == 200 }}", then: retry, after: 5s } ]'
@@ -141,7 +141,7 @@ def test_a_bulk_answer_is_judged_item_by_item():
         Judgement("delivered", "item: 409 (version_conflict_engine_exception)", own=True),
         Judgement("retry", "item: 429 (es_rejected_execution_exception)", own=True),
         Judgement("dead", "item: 400 (failed to parse)", own=True),
-        Judgement("retry", "item: 403", 60.0, own=True),
+        Judgement("retry", "item: 403; rules[1] says retry", 60.0, own=True),
         Judgement("park", "item: 401 (no)", own=True),
         Judgement("retry", "item: 201", own=True),
         Judgement("retry", "item: no status", own=True),
