@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,14 @@ from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
 from . import telemetry
-from .errors import SecretUnset, StageError, Undelivered, Unrenderable
+from .errors import SecretUnset, StageError, StoreError, Undelivered, Unrenderable
 from .expr import ExpressionError
 from .model import Attempt, Delivery, Request, Response, Verdict
 from .stages.answer import Visit
 from .stages.authorize import authorize, sign
 from .stages.deliver import Answers, Judgement, judge, next_state
 from .stages.render import Parcel, pack, render
-from .store import Result
+from .store import Result, Steps
 from .values import harmless
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Trip(Struct, frozen=True, kw_only=True):
     clock: Callable[[], float]
     chance: Callable[[], float]
     say: Callable[[str], None]
+    note: Callable[[Steps], Awaitable[bool]] | None
     until: float  # epoch seconds after which no request is begun
 
     def scope(self, delivery: Delivery) -> dict[str, Any]:
@@ -57,7 +58,7 @@ class Trip(Struct, frozen=True, kw_only=True):
         return {**self.names, "event": to_builtins(delivery.event), "incident": incident, "memory": dict(delivery.memory)}
 
 
-async def bring(
+async def bring(  # noqa: PLR0913 - what the world gives it: files, network, time, chance, voice, memory
     config: Config,
     client: Client,
     name: str,
@@ -65,8 +66,13 @@ async def bring(
     clock: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
     say: Callable[[str], None] = print,
+    *,
+    note: Callable[[Steps], Awaitable[bool]] | None = None,
 ) -> list[Result]:
-    """Try once; what came of each delivery. Nothing is raised for a delivery that fails: its result says why."""
+    """
+    Try once; what came of each delivery. Nothing is raised for a delivery that fails: its result says why. `note` keeps how far a
+    delivery of several steps has come, and says whether its claim is still held.
+    """
     sink, began = config.sinks[name], clock()
     trip = Trip(
         name=name,
@@ -77,6 +83,7 @@ async def bring(
         clock=clock,
         chance=chance,
         say=say,
+        note=note,
         until=began + patience(sink) - sink.limits.timeout,
     )
     try:
@@ -250,6 +257,8 @@ async def _walk(trip: Trip, delivery: Delivery) -> Result:
     for step in trip.sink.steps:
         if end is None and step.name not in walk.progress:
             end = await _take(trip, delivery, step, walk)
+            if step.name in walk.progress and step is not trip.sink.steps[-1] and not await _noted(trip, delivery, walk):
+                end = _LATE
     if end is None and not walk.progress:
         return _cancelled(delivery, "no step applies to it")
     if end is _LATE:
@@ -257,6 +266,17 @@ async def _walk(trip: Trip, delivery: Delivery) -> Result:
     else:
         result = _settled(trip, delivery, end or Judgement("delivered", "every step was done"), began, walk.response)
     return replace(result, memory=walk.memory if walk.memory != delivery.memory else None, progress=walk.progress)
+
+
+async def _noted(trip: Trip, delivery: Delivery, walk: _Walk) -> bool:
+    """Keep what is done before the next step begins: whoever is killed between two repeats none."""
+    if trip.note is None:
+        return True
+    try:
+        return await trip.note(Steps(delivery=delivery, progress=dict(walk.progress), memory=dict(walk.memory)))
+    except StoreError as error:  # it is kept with the result, if that can be
+        telemetry.worker_stumbled(trip.name, str(error))
+        return True
 
 
 async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judgement | None:

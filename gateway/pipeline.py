@@ -73,7 +73,7 @@ class Pipeline:
 
     async def deliver(self, sink: str, deliveries: Sequence[Delivery]) -> list[Result]:
         """Try once to bring claimed deliveries to their sink, and write down how it went."""
-        results = await bring(self.config, self.client, sink, deliveries, self.clock)
+        results = await bring(self.config, self.client, sink, deliveries, self.clock, note=self.store.note)
         now = self.clock()
         await self.store.record(results, now=now)
         for each in results:

@@ -45,6 +45,14 @@ class Result(Struct, frozen=True, kw_only=True):
     progress: Mapping[str, Any] | None = None  # the steps of this delivery that are done
 
 
+class Steps(Struct, frozen=True, kw_only=True):
+    """How far a delivery has come on its way."""
+
+    delivery: Delivery  # as claimed: `attempts` is the fence
+    progress: Mapping[str, Any]  # the steps that are done
+    memory: Mapping[str, Any]  # remembered for (incident, sink)
+
+
 class Page(Struct, frozen=True, kw_only=True):
     """Rows as plain JSON values, newest first, and the cursor of the next page ("" at the end)."""
 
@@ -68,6 +76,12 @@ class Store(Protocol):
 
     async def record(self, results: Sequence[Result], *, now: float) -> int:
         """Write down how tries went. A result whose claim is no longer held changes nothing. Returns how many were written."""
+
+    async def note(self, steps: Steps) -> bool:
+        """
+        Write down how far a claimed delivery has come, before its try ends, so that a kill repeats no step that is done. False,
+        and nothing is written, where its claim is no longer held.
+        """
 
     async def next_due(self, sink: str, *, now: float) -> float | None:
         """When this sink's next delivery may be claimable, epoch seconds; None when nothing is pending or claimed."""

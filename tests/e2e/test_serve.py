@@ -257,6 +257,40 @@ def test_a_resolve_waits_for_its_trigger(tmp_path):
         assert [document["action"] for document in receiver.documents()] == ["trigger", "resolve"]
 
 
+def test_a_kill_between_two_steps_repeats_none_that_is_done(tmp_path):
+    stuck = threading.Event()
+    stuck.set()
+
+    def answer(path, headers, body):
+        if path == "/create":
+            return 200, {}, b'{"key": "OPS-7"}'
+        while stuck.is_set() and path == "/OPS-7/link":
+            time.sleep(0.05)
+        return 200, {}, b"{}"
+
+    root = config(tmp_path)
+    (root / "sinks.d" / "tracker.yaml").write_text("""
+title: Tracker
+vars: { url: { env: TRACKER_URL } }
+limits: { timeout: 60s }
+steps:
+  - { name: create, request: { url: "{{ vars.url }}/create", json: $ }, remember: { key: $.key } }
+  - { name: link, request: { url: "{{ vars.url }}/{{ memory.key }}/link", json: $ } }
+""")
+    with Receiver(answer) as receiver, started(tmp_path, root, TRACKER_URL=receiver.url) as gateway:
+        fire(gateway, "a")
+        wait_for("the first step", lambda: [path for path, _, _ in receiver.got] == ["/create"])
+        time.sleep(0.3)  # the second is under way
+        gateway.kill()
+        stuck.clear()
+        gateway.start()
+        wait_for("the second step", gateway.drained)
+        gateway.assert_conserved()
+        (delivery,) = gateway.all("deliveries")
+    paths = [path for path, _, _ in receiver.got]
+    assert (delivery["state"], paths.count("/create"), set(paths)) == ("delivered", 1, {"/create", "/OPS-7/link"})
+
+
 @pytest.mark.parametrize(("trusted", "status"), [("[127.0.0.0/8]", 202), ("[]", 401)])
 def test_the_address_that_a_proxy_names_is_believed_of_a_trusted_one_only(tmp_path, trusted, status):
     root = config(tmp_path)

@@ -24,7 +24,7 @@ from store_examples import (
 
 from gateway.errors import StoreError
 from gateway.model import Attempt, Delivery
-from gateway.store import Result, open_store
+from gateway.store import Result, Steps, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -343,3 +343,24 @@ async def test_one_behind_a_parked_one_is_due_when_its_line_goes_on(store):
     await record(store, tried(first, "parked"))
     assert await store.next_due("splunk", now=NOON + 1) == NOON + LINE
     assert await store.next_due("splunk", now=NOON + LINE) == NOON
+
+
+async def test_how_far_a_delivery_has_come_is_kept_before_its_try_ends(store, url):
+    await keep(store, an_event())
+    (held,) = await claim(store)
+    assert await store.note(Steps(delivery=held, progress={"open": True}, memory={"number": 7})) is True
+    await store.close()
+    again = open_store(url)  # as after a kill: the claim is void, and what was noted stands
+    (anew,) = await claim(again)
+    await again.close()
+    assert (anew.progress, anew.memory, anew.attempts) == ({"open": True}, {"number": 7}, 2)
+
+
+async def test_who_no_longer_holds_the_claim_notes_nothing(store):
+    await keep(store, an_event())
+    (held,) = await claim(store)
+    (other,) = await claim(store, now=NOON + LEASE + 1)
+    assert await store.note(Steps(delivery=held, progress={"open": True}, memory={"number": 7})) is False
+    assert await store.record([tried(other, at=NOON + LEASE + 2)], now=NOON + LEASE + 2) == 1
+    assert (await store.delivery("e1.splunk"))["progress"] == {}
+    assert await store.note(Steps(delivery=other, progress={"open": True}, memory={})) is False

@@ -12,10 +12,10 @@ from typing import Any
 import apsw
 
 from ...model import Delivery, Event, Incident, Receipt, State, Webhook
-from .. import Intake, Page, Result
+from .. import Intake, Page, Result, Steps
 from . import pages
 from .accept import accept
-from .deliveries import Ask, Wish, claim, next_due, record, release, settle, void_claims
+from .deliveries import Ask, Wish, claim, next_due, note, record, release, settle, void_claims
 from .disk import RESERVE, Disk
 from .file import Connect, connect, hold, open_reader, open_writer, path_of, refusals, refuse_old
 from .prune import Ages, find, prune
@@ -58,6 +58,9 @@ class SqliteStore:
 
     async def record(self, results: Sequence[Result], *, now: float) -> int:
         return await self._writer.do(record, (results, now))
+
+    async def note(self, steps: Steps) -> bool:
+        return await self._writer.do(note, steps)
 
     async def next_due(self, sink: str, *, now: float) -> float | None:
         return await self._writer.do(next_due, Ask(sink=sink, now=now, line=self._lines.get(sink, LINE)))

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ...model import Attempt, Delivery, Event, Incident, State
-from .. import Result
+from .. import Result, Steps
 from .accept import count
 from .statements import SQL, Row, many, once, seqs
 
@@ -66,6 +66,11 @@ def record(db: apsw.Connection, calls: list[tuple[Sequence[Result], float]]) -> 
     for id in _write(db, held):
         written[owner[id]] += 1
     return written
+
+
+def note(db: apsw.Connection, calls: list[Steps]) -> list[bool]:
+    """Whether each was written."""
+    return [_note(db, steps) for steps in calls]
 
 
 def release(db: apsw.Connection, wishes: list[Wish]) -> list[int]:
@@ -165,6 +170,15 @@ def _attempt_row(seq: int, number: int, attempt: Attempt) -> Row:
         attempt.error[:EXCERPT],
         attempt.batch,
     )
+
+
+def _note(db: apsw.Connection, steps: Steps) -> bool:
+    delivery = steps.delivery
+    names = {"seq": delivery.seq, "id": delivery.id, "fence": delivery.attempts, "was_due": delivery.due_at}
+    held = once(db, SQL["note progress"], names | {"progress": encode(steps.progress)})
+    memories = [(incident, delivery.sink, encode(steps.memory)) for (incident,) in held if incident and steps.memory]
+    many(db, SQL["remember"], memories)
+    return bool(held)
 
 
 def _release(db: apsw.Connection, wish: Wish) -> int:

@@ -68,6 +68,12 @@ where deliveries.seq = result.seq and deliveries.id = result.id and deliveries.s
   and deliveries.attempts = result.fence and deliveries.due_at = result.was_due
 returning seq, earlier, incident_id;
 
+-- name: note progress
+update deliveries
+set progress = :progress
+where seq = :seq and id = :id and state = 'claimed' and attempts = :fence and due_at = :was_due
+returning incident_id;
+
 -- name: insert attempts
 insert into attempts (delivery, number, at, seconds, verdict, status, excerpt, error, batch)
 values (?, ?, ?, ?, ?, ?, ?, ?, ?);
