@@ -15,7 +15,7 @@ from .errors import Unmappable
 from .expr import ExpressionError
 from .model import DeadItem, Decision, Event, Incident, Webhook
 from .stages.answer import Handshake, greet
-from .stages.decode import decode, redacted
+from .stages.decode import decode, redacted, scope_of
 from .stages.lifecycle import advance
 from .stages.mapping import Mapped, flat, read_events, short
 from .stages.verify import All, AnyOf, Scheme, Token, allowed, verify
@@ -50,16 +50,8 @@ def prove(config: Config, webhook: Webhook, now: float) -> None:
 
 def greeting_before_proof(provider: Provider, webhook: Webhook) -> tuple[Handshake | None, dict[str, Any]]:
     """The handshake that is answered to anybody (GET and OPTIONS only, from the query and headers alone), if it is one."""
-    scope = _bare_scope(webhook)
+    scope = scope_of(webhook, dict(webhook.query))
     return greet(provider.handshake, webhook, scope, verified=False), scope
-
-
-def _bare_scope(webhook: Webhook) -> dict[str, Any]:
-    query = dict(webhook.query)
-    return {"payload": query, "item": query, "envelope": query, "headers": webhook.headers, "query": query} | {
-        "method": webhook.method,
-        "path": "$",
-    }
 
 
 def understand(provider: Provider, webhook: Webhook, only: Sequence[int] | None = None) -> Understood:
@@ -70,7 +62,7 @@ def understand(provider: Provider, webhook: Webhook, only: Sequence[int] | None 
     Raises Undecodable when the sender's bytes are at fault. What we cannot map is in `dead`.
     """
     webhook = without_credentials(provider, webhook)
-    scope: Mapping[str, Any] = _bare_scope(webhook)
+    scope: Mapping[str, Any] = scope_of(webhook, dict(webhook.query))
     try:
         scopes = [provider.filled(each | {"tables": provider.tables}) for each in decode(provider.body, webhook)]
         scope = scopes[0] if scopes else scope

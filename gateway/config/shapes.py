@@ -84,7 +84,7 @@ Shape = Anything | Scalar | Choice | ListOf | MapOf | Keyed | Tagged | Custom | 
 
 
 def is_custom(type_: Any) -> bool:
-    """Whether a type reads itself (values.Value)."""
+    """Whether a type reads itself, as those in `values` do."""
     return isinstance(type_, type) and callable(getattr(type_, "read", None))
 
 

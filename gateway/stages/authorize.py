@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ..errors import SecretUnset, Undelivered, Unverified
 from ..model import Request
 from ..signature import Signature, Signed, check_header
-from ..values import Keys, Reference, Secrets, check_secrets
+from ..values import Keys, Reference, Secrets, check_secrets, references_of
 
 
 class _Auth(Keys, frozen=True, tag_field="scheme"):
@@ -23,8 +23,8 @@ class _Auth(Keys, frozen=True, tag_field="scheme"):
         raise NotImplementedError
 
     def references(self) -> list[Reference]:
-        """The secrets it needs."""
-        return []
+        """What it needs to have a value."""
+        return references_of(self)
 
 
 class ApiKey(_Auth, frozen=True, tag="api_key"):
@@ -47,9 +47,6 @@ class ApiKey(_Auth, frozen=True, tag="api_key"):
     def headers(self, secrets: Secrets) -> dict[str, str]:
         return {self.header: self.prefix + _sendable(self.key, secrets)}
 
-    def references(self) -> list[Reference]:
-        return [self.key]
-
 
 class BearerAuth(_Auth, frozen=True, tag="bearer"):
     """
@@ -65,9 +62,6 @@ class BearerAuth(_Auth, frozen=True, tag="bearer"):
 
     def headers(self, secrets: Secrets) -> dict[str, str]:
         return {"Authorization": f"Bearer {_sendable(self.token, secrets)}"}
-
-    def references(self) -> list[Reference]:
-        return [self.token]
 
 
 class BasicAuth(_Auth, frozen=True, tag="basic"):
@@ -91,9 +85,6 @@ class BasicAuth(_Auth, frozen=True, tag="basic"):
         encoded = base64.b64encode(f"{username}:{secrets.reveal(self.password)}".encode()).decode()
         secrets.conceal(encoded)
         return {"Authorization": f"Basic {encoded}"}
-
-    def references(self) -> list[Reference]:
-        return [self.username, self.password]
 
 
 class OAuth2(_Auth, frozen=True, tag="oauth2"):

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 import msgspec
 from litestar import Request, Router, get
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, QueryParameter
 
 from ..model import Action, Outcome, Severity, State, Status
@@ -34,15 +33,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "outcome": get_args(Outcome),
     "kind": ("delivery", "webhook"),
 }
-REFUSED = {
-    status: ResponseSpec(shown.Refused, description=description, generate_examples=False)
-    for status, description in {
-        400: "A parameter is wrong.",
-        401: "The token is missing or wrong.",
-        503: "No admin token is set.",
-    }.items()
-}
-MISSING = REFUSED | {404: ResponseSpec(shown.Refused, description="There is no such thing.", generate_examples=False)}
+REFUSED = shown.refusals({400: "A parameter is wrong.", 401: "The token is missing or wrong.", 503: "No admin token is set."})
+MISSING = REFUSED | shown.refusals({404: "There is no such thing."})
 
 Call = Request[Any, Any, Any]
 Cursor = Annotated[str, QueryParameter(description="The `next` of the page before; nothing for the first page.")]
@@ -160,7 +152,7 @@ def _lists(house: House) -> list[Any]:
     return [events, incidents, deliveries, dead_letters]
 
 
-async def _one(id: str, what: str, read: Callable[[str], Awaitable[Any]], shape: Any) -> Any:
+async def _one(id: str, what: str, read: Callable[[str], Awaitable[Any]], shape: type[T]) -> T:
     found = await read(id)
     if found is None:
         raise Refusal(404, "api", "not_found", f"there is no {what} {id[:80]!r}")
@@ -172,20 +164,20 @@ def _singles(house: House) -> list[Any]:
 
     @get("/events/{id:str}", summary="One event, with its deliveries", responses=MISSING)
     async def event(id: FromPath[str]) -> shown.EventWhole:
-        return await _one(id, "event", store.event, shown.EventWhole)  # type: ignore[no-any-return]
+        return await _one(id, "event", store.event, shown.EventWhole)
 
     @get("/incidents/{id:str}", summary="One incident, with its events and deliveries", responses=MISSING)
     async def incident(id: FromPath[str]) -> shown.IncidentWhole:
-        return await _one(id, "incident", store.incident, shown.IncidentWhole)  # type: ignore[no-any-return]
+        return await _one(id, "incident", store.incident, shown.IncidentWhole)
 
     @get("/deliveries/{id:str}", summary="One delivery, with its attempts", responses=MISSING)
     async def delivery(id: FromPath[str]) -> shown.DeliveryWhole:
-        return await _one(id, "delivery", store.delivery, shown.DeliveryWhole)  # type: ignore[no-any-return]
+        return await _one(id, "delivery", store.delivery, shown.DeliveryWhole)
 
     @get("/dead-letters/{id:str}", summary="One dead letter", responses=MISSING)
     async def dead_letter(id: FromPath[str]) -> shown.DeadItemWhole | shown.DeadDeliveryWhole:
-        shape = shown.DeadItemWhole | shown.DeadDeliveryWhole
-        return await _one(id, "dead letter", store.dead_letter, shape)  # type: ignore[no-any-return]
+        shape: Any = shown.DeadItemWhole | shown.DeadDeliveryWhole
+        return await _one(id, "dead letter", store.dead_letter, shape)
 
     return [event, incident, delivery, dead_letter]
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar import get, post
-from litestar.openapi.datastructures import ResponseSpec
 
 from . import shown
 from .errors import Refusal
@@ -15,12 +14,8 @@ if TYPE_CHECKING:
     from . import House
 
 
-def _refused(status: int, description: str) -> dict[int, ResponseSpec]:
-    return {status: ResponseSpec(shown.Refused, description=description, generate_examples=False)}
-
-
-LOCKED = _refused(401, "The token is missing or wrong.") | _refused(503, "No admin token is set, or the store refuses.")
-BROKEN = _refused(409, "The files are broken; what was loaded before runs.")
+LOCKED = shown.refusals({401: "The token is missing or wrong.", 503: "No admin token is set, or the store refuses."})
+BROKEN = shown.refusals({409: "The files are broken; what was loaded before runs."})
 
 
 def configuration_handlers(house: House) -> list[Any]:

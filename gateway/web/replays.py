@@ -6,7 +6,6 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any, Literal
 
 from litestar import post
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, JSONBody
 from msgspec import Struct
 
@@ -17,16 +16,15 @@ from .errors import Refusal
 if TYPE_CHECKING:
     from . import House
 
-REFUSED = {
-    status: ResponseSpec(shown.Refused, description=description, generate_examples=False)
-    for status, description in {
+REFUSED = shown.refusals(
+    {
         400: "The order is malformed.",
         401: "The token is missing or wrong.",
         404: "There is no such thing.",
         409: "It cannot be done, or wants `force`; the message says why.",
         503: "No admin token is set, or the store refuses.",
-    }.items()
-}
+    }
+)
 
 
 class ReplayOrder(Struct, forbid_unknown_fields=True):

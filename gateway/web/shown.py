@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
+from litestar.openapi.datastructures import ResponseSpec
 from msgspec import Struct
 
 from ..model import Action, Event, Incident, Outcome, Severity, State, Verdict
@@ -221,3 +223,11 @@ class Refused(Struct, frozen=True):
     """The one shape of every refusal."""
 
     error: Fault
+
+
+def refusals(described: Mapping[int, str]) -> dict[int, ResponseSpec]:
+    """For the OpenAPI document: what each of these statuses means."""
+    return {
+        status: ResponseSpec(Refused, description=description, generate_examples=False)
+        for status, description in described.items()
+    }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ...expr import Expression
 from ..decode import walk
-from ..problems import Place
+from ..problems import Place, legible
+from ..schema import ProviderTest, SinkTest, Step
 
 CODE = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)  # what is an expression in a text
 
@@ -33,3 +34,12 @@ def expressions(thing: Any) -> Iterator[tuple[Place, Expression]]:
             yield path, value
         elif hasattr(value, "expressions"):
             yield from ((path + inner, expression) for inner, expression in value.expressions())
+
+
+def same_names(key: str, entries: Sequence[ProviderTest | SinkTest | Step], hint: str) -> Iterator[Finding]:
+    """The entries of a list under this key that are called as one before them is."""
+    first: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        if entry.name in first:
+            yield Finding((key, index, "name"), f"{key}[{first[entry.name]}] is called `{legible(entry.name)}` too", hint)
+        first.setdefault(entry.name, index)

@@ -55,6 +55,11 @@ def missing_fields(provider: Provider) -> Iterator[Finding]:
                 yield Finding((*path, name), "is missing", f"add `{name}` {where}", key=True)
 
 
+def _only_notices(case: Case) -> bool:
+    action = case.map.action
+    return action is not None and {*action.table.values(), action.absent, action.default} <= {"notice", "ignore", None}
+
+
 def one_key_for_all(provider: Provider) -> Iterator[Finding]:
     """
     A dedup key is the same for every event.
@@ -69,12 +74,10 @@ def one_key_for_all(provider: Provider) -> Iterator[Finding]:
     for path, key in places:
         forgotten = key is not None and "." in key.text  # `item.id`: braces are missing, and another rule says so
         if key is not None and not key.names and not CODE.search(key.text) and not forgotten:
-            hint = (
-                f'name what tells incidents apart: `$.{key.text}` or "{{{{ item.{key.text} }}}}"'
-                if key.text.isidentifier()
-                else ""
-            )
-            yield Finding(path, f"`{legible(key.text)}` is the same for every event", hint or "name what tells incidents apart")
+            hint = "name what tells incidents apart"
+            if key.text.isidentifier():
+                hint += f': `$.{key.text}` or "{{{{ item.{key.text} }}}}"'
+            yield Finding(path, f"`{legible(key.text)}` is the same for every event", hint)
 
 
 def unreachable_headers(provider: Provider) -> Iterator[Finding]:
@@ -91,11 +94,6 @@ def unreachable_headers(provider: Provider) -> Iterator[Finding]:
             yield Finding(
                 path, f"no header is called `{legible(name)}` here", f"write it in small letters: `{name.lower()}`", name
             )
-
-
-def _only_notices(case: Case) -> bool:
-    action = case.map.action
-    return action is not None and {*action.table.values(), action.absent, action.default} <= {"notice", "ignore", None}
 
 
 def deaf_cases(provider: Provider) -> Iterator[Finding]:

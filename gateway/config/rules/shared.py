@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ...expr import Expression
 from ...model import Event
@@ -11,8 +11,8 @@ from ...values import Reference
 from .. import hints
 from ..decode import walk
 from ..problems import Place, legible
-from ..schema import Provider, ProviderTest, Settings, Sink, SinkTest
-from .findings import CODE, Finding, expressions
+from ..schema import Provider, Settings, Sink
+from .findings import CODE, Finding, expressions, same_names
 
 
 def unknown_names(thing: Provider | Sink) -> Iterator[Finding]:
@@ -133,13 +133,7 @@ def same_test_names(thing: Provider | Sink) -> Iterator[Finding]:
 
     `gateway test` names what has failed by file and test, and nobody could tell the two apart. Say in each name what it shows.
     """
-    first: dict[str, int] = {}
-    tests: Sequence[ProviderTest | SinkTest] = thing.tests
-    for index, test in enumerate(tests):
-        if test.name in first:
-            message = f"tests[{first[test.name]}] is called `{legible(test.name)}` too"
-            yield Finding(("tests", index, "name"), message, "say in the name what each one shows")
-        first.setdefault(test.name, index)
+    yield from same_names("tests", thing.tests, "say in the name what each one shows")
 
 
 def secrets_written_out(thing: Provider | Sink | Settings) -> Iterator[Finding]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 from ...expr import Outbound
 from ...model import Action, Event, Incident, Severity
 from .. import hints
 from ..problems import Place, legible
 from ..schema import Sink
-from .findings import CODE, Finding, expressions
+from .findings import CODE, Finding, expressions, same_names
 
 FIELDS: Mapping[str, Sequence[str]] = {"event": Event.__struct_fields__, "incident": Incident.__struct_fields__}
 WORDS: Mapping[str, Sequence[str]] = {"action": get_args(Action), "severity": get_args(Severity)}
@@ -55,8 +55,11 @@ def unknown_fields(sink: Sink) -> Iterator[Finding]:
             found += [("event", name, f"$.{name}") for name in re.findall(r"^\$\.(\w+)", expression.text)]
         for noun, name, word in dict.fromkeys(found):
             if name not in FIELDS[noun]:
-                hint = hints.did_you_mean(name, FIELDS[noun]) or f"the fields are {hints.listed(FIELDS[noun])}"
-                yield Finding(path, f"no {noun} has `{name}`", hint, word)
+                yield Finding(path, f"no {noun} has `{name}`", _on_field(noun, name), word)
+
+
+def _on_field(noun: str, name: str) -> str:
+    return hints.did_you_mean(name, FIELDS[noun]) or f"the fields are {hints.listed(FIELDS[noun])}"
 
 
 def meaningless_tests(sink: Sink) -> Iterator[Finding]:
@@ -67,20 +70,24 @@ def meaningless_tests(sink: Sink) -> Iterator[Finding]:
     filled in: a trigger of severity error from the provider `test`.
     """
     for index, test in enumerate(sink.tests):
-        several = test.events if test.events is not None else [test.event or {}]
-        for number, event in enumerate(several):
-            place: Place = ("tests", index, "event") if test.events is None else ("tests", index, "events", number)
-            for name, value in event.items():
-                if name not in FIELDS["event"]:
-                    hint = hints.did_you_mean(name, FIELDS["event"]) or f"the fields are {hints.listed(FIELDS['event'])}"
-                    yield Finding((*place, name), f"no event has `{name}`", hint, key=True)
-                elif name in WORDS and value not in WORDS[name]:
-                    message = f"`{legible(str(value))}` is not one of {hints.listed(WORDS[name])}"
-                    yield Finding((*place, name), message, hints.did_you_mean(str(value), WORDS[name]))
+        place: Place = ("tests", index)
+        if test.event is not None:
+            yield from _unlike_an_event((*place, "event"), test.event)
+        for number, event in enumerate(test.events or []):
+            yield from _unlike_an_event((*place, "events", number), event)
         known = {*sink.vars, *sink.secrets}
         for name in test.vars.keys() - known:
             hint = hints.did_you_mean(name, known) or f"the file has {hints.listed(sorted(known)) or 'none'}"
-            yield Finding(("tests", index, "vars", name), f"this file has no variable or secret `{name}`", hint, key=True)
+            yield Finding((*place, "vars", name), f"this file has no variable or secret `{name}`", hint, key=True)
+
+
+def _unlike_an_event(place: Place, given: Mapping[str, Any]) -> Iterator[Finding]:
+    for name, value in given.items():
+        if name not in FIELDS["event"]:
+            yield Finding((*place, name), f"no event has `{name}`", _on_field("event", name), key=True)
+        elif name in WORDS and value not in WORDS[name]:
+            message = f"`{legible(str(value))}` is not one of {hints.listed(WORDS[name])}"
+            yield Finding((*place, name), message, hints.did_you_mean(str(value), WORDS[name]))
 
 
 def same_step_names(sink: Sink) -> Iterator[Finding]:
@@ -90,9 +97,4 @@ def same_step_names(sink: Sink) -> Iterator[Finding]:
     How far a delivery has come is kept by the names of its steps, so that a retry goes on where it stopped. Of two steps with one
     name the second would be taken for done when the first is.
     """
-    first: dict[str, int] = {}
-    for index, step in enumerate(sink.steps):
-        if step.name in first:
-            message = f"steps[{first[step.name]}] is called `{legible(step.name)}` too"
-            yield Finding(("steps", index, "name"), message, "give each step a name of its own")
-        first.setdefault(step.name, index)
+    yield from same_names("steps", sink.steps, "give each step a name of its own")

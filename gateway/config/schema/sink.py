@@ -1,0 +1,91 @@
+"""A file in sinks.d."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import field
+
+from ...expr import Body, Outbound, Remembered
+from ...outbound import Tls
+from ...signature import Signature
+from ...stages.authorize import Auth
+from ...stages.deliver import Answers, Breaker, Limits, Retry
+from ...stages.render import Batch, RequestTemplate, has_idle_body
+from ...stages.route import Match
+from ...values import Duration, Keys, Reference
+from .tests import SinkTest
+
+
+class Step(Keys, frozen=True):
+    """
+    One request of several.
+
+    name: What it is called, in attempts and in a delivery's progress.
+    when: Holds if it is to be done. Without it, it always is.
+    request: What is sent.
+    response: What the answer means.
+    remember: Values from the answer, kept for this incident and sink; `memory` in later requests.
+    """
+
+    name: str
+    request: RequestTemplate
+    when: Outbound | None = None
+    response: Answers = field(default_factory=Answers)
+    remember: dict[str, Remembered] = {}
+
+
+class Sink(Keys, frozen=True):
+    """
+    One file in sinks.d: which events it wants, and how it wants them said.
+
+    title: The destination's name.
+    docs: The page that describes what it takes.
+    like: The sink this one is made from; what stands here replaces or joins what stands there.
+    match: Which events it wants. Without it, all.
+    vars: Values that are not secret. While one is not set, the sink is off, and says so.
+    secrets: Its secrets. While one is not set, the sink is off, and says so.
+    tables: Tables for the `table` function.
+    auth: How we prove who we are.
+    sign: How we sign what we send, over its exact bytes, at the time of the attempt.
+    request: What is sent.
+    print: Prints one line for each event instead of sending anything.
+    batch: Sends several events in one request.
+    response: What an answer means.
+    steps: More than one request, in order; progress is kept with the delivery.
+    escalate_after: Delivered only if the incident is still open by then; else cancelled.
+    retry: When to try again, and how often.
+    limits: How much it takes at once.
+    breaker: When to leave it alone for a while.
+    tls: How its certificate is checked, and ours shown.
+    tests: Tests that travel with the file.
+    """
+
+    title: str
+    docs: str = ""
+    like: str = ""
+    match: Match = field(default_factory=Match)
+    vars: dict[str, Reference] = {}
+    secrets: dict[str, Reference] = {}
+    tables: dict[str, dict[str, Any]] = {}
+    auth: Auth | None = None
+    sign: Signature | None = None
+    request: RequestTemplate | None = None
+    print: Body | None = None
+    batch: Batch | None = None
+    response: Answers = field(default_factory=Answers)
+    steps: list[Step] = []
+    escalate_after: Duration | None = None
+    retry: Retry = field(default_factory=Retry)
+    limits: Limits = field(default_factory=Limits)
+    breaker: Breaker = field(default_factory=Breaker)
+    tls: Tls | None = None
+    tests: list[SinkTest] = []
+
+    def __post_init__(self) -> None:
+        if sum(map(bool, (self.request, self.print, self.steps))) != 1:
+            raise ValueError("give one of request, steps and print")
+        if self.batch is not None and self.request is None:
+            raise ValueError("batch goes with request; steps and print take one event at a time")
+        if self.batch is not None and self.request is not None and has_idle_body(self.request, self.batch):
+            raise ValueError("request: with `batch.item` the items are its body: say `{{ items }}` in it, or take the body away")

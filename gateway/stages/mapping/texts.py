@@ -1,0 +1,41 @@
+"""Values as an event's texts."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ..words import EXACT
+
+LONGEST_KEY = 512  # characters; a longer dedup key is kept as its SHA-256
+
+
+def flat(value: Any) -> str:
+    """A value as one text: nothing is "", a list is joined by commas, a mapping is compact JSON, 3.0 is "3"."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer() and abs(value) < EXACT:
+            return str(int(value))
+        case list():
+            return ", ".join(filter(None, map(flat, value)))
+        case dict():
+            return msgspec.json.encode(value).decode()
+    return str(value)
+
+
+def as_text(moment: datetime) -> str:
+    """A moment as the text that events carry: RFC 3339 in UTC, milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def short(key: str) -> str:
+    """A key that is no longer than 512 characters: itself, or its SHA-256 in hex."""
+    return key if len(key) <= LONGEST_KEY else hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,39 @@
+"""How a test went: each failure is a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+
+class Outcome(Struct, frozen=True):
+    """How one test went. `failures` is empty when it passed; each is a sentence."""
+
+    file: str
+    name: str
+    failures: tuple[str, ...] = ()
+    index: int = 0  # which test of its file it is, from 0
+
+
+def differences(want: Any, got: Any, where: str) -> Iterator[str]:
+    """Where `got` does not hold what `want` names, each as a sentence. Mappings may hold more; everything else must be equal."""
+    if isinstance(want, dict) and isinstance(got, dict | None):
+        for key, value in want.items():
+            yield from differences(value, (got or {}).get(key), f"{where}.{key}")
+    elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
+        for index, (one, other) in enumerate(zip(want, got, strict=True)):
+            yield from differences(one, other, f"{where}[{index}]")
+    elif want != got or isinstance(want, bool) is not isinstance(got, bool):  # to Python 1 is True; to JSON it is not
+        yield f"{where}: expected {shown(want)}, got {shown(got)}"
+
+
+def shown(value: Any) -> str:
+    return "nothing" if value is None else msgspec.json.encode(value).decode()
+
+
+def counted(came: Sequence[str]) -> str:
+    """What came, and how much of it."""
+    return f"{len(came)}: {'; '.join(came)}" if came else "none"

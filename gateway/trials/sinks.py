@@ -1,0 +1,114 @@
+"""The tests of a sink file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import parse_qsl
+
+import anyio
+import msgspec
+from msgspec.structs import replace
+
+from ..config import Config
+from ..config.schema import ExpectedDelivery, ExpectedRequest, SampleResponse, Sink, SinkTest
+from ..courier import bring
+from ..errors import GatewayError
+from ..expr import ExpressionError
+from ..model import Request, Response
+from ..stages.render import inflate
+from ..store import Result
+from .outcome import Outcome, counted, differences, shown
+from .samples import clock, delivery_of, written
+from .secrets import made_up
+
+
+def run_sink_tests(name: str, sink: Sink, config: Config) -> Iterator[Outcome]:
+    """Run every test of a sink file."""
+    for index, test in enumerate(sink.tests):
+        yield Outcome(f"sinks.d/{name}", test.name, tuple(_failures(name, sink, test, config)), index)
+
+
+def _failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator[str]:
+    client: Any = _ScriptedClient(test.responses)
+    printed: list[str] = []
+    try:
+        now = clock(test.now)
+        given = test.events if test.events is not None else [test.event or {}]
+        deliveries = [delivery_of(name, index, event, test, now) for index, event in enumerate(given)]
+        with TemporaryDirectory() as folder:
+            pretended = replace(config, sinks={name: sink}, secrets=made_up(sink, test, Path(folder)))
+            # with this die the delay of our own is nothing, so what is left is what the answer asks for
+            once = partial(bring, clock=now.timestamp, chance=lambda: -1.0, say=printed.append)
+            results = anyio.run(once, pretended, client, name, deliveries)
+    except (GatewayError, ExpressionError, ValueError) as error:
+        yield str(error)
+        return
+    if test.expect.printed is not None:
+        yield from differences([test.expect.printed], printed, "printed")
+    if test.expect.requests is not None:
+        yield from _request_failures(test.expect.requests, client.requests)
+    yield from _verdict_failures(test.expect, results, now.timestamp())
+
+
+def _verdict_failures(expect: ExpectedDelivery, results: Sequence[Result], now: float) -> Iterator[str]:
+    if expect.cancelled:
+        untrue = [result for result in results if result.state != "cancelled"]
+        yield from (f"expected it to be cancelled, got {result.state}: {result.verdict}" for result in untrue)
+    verdicts = expect.verdicts if expect.verdicts is not None else [expect.verdict] if expect.verdict else None
+    got = [result.attempt.verdict if result.attempt else result.state for result in results]
+    if verdicts is not None and got != verdicts:
+        one = expect.verdicts is None and len(got) == 1
+        wanted, came = (verdicts[0], got[0]) if one else (verdicts, got)
+        yield f"verdict: expected {shown(wanted)}, got {shown(came)} ({'; '.join(r.verdict for r in results if r.verdict)})"
+    if expect.memory is not None:
+        yield from differences(expect.memory, {**results[0].delivery.memory, **(results[0].memory or {})}, "memory")
+    if expect.after is not None and (waited := round(results[0].due_at - now, 3)) != expect.after:
+        yield f"after: expected {expect.after:g} seconds, got {waited:g}"
+
+
+def _request_failures(wanted: Sequence[ExpectedRequest], requests: Sequence[Request]) -> Iterator[str]:
+    if len(wanted) != len(requests):
+        came = [f"{request.method} {request.url}" for request in requests]
+        yield f"requests: expected {len(wanted)}, got {counted(came)}"
+        return
+    for index, (want, request) in enumerate(zip(wanted, requests, strict=True)):
+        yield from differences(_named(want), _sent(request), f"request {index + 1}")
+
+
+def _named(want: ExpectedRequest) -> dict[str, Any]:
+    headers = {name.lower(): value for name, value in want.headers.items()}
+    named = {"method": want.method, "url": want.url, "headers": headers, "text": want.text, "json": want.json, "form": want.form}
+    return {key: value for key, value in named.items() if value is not None}
+
+
+def _sent(request: Request) -> dict[str, Any]:
+    headers, body = {name.lower(): value for name, value in request.headers.items()}, inflate(request)
+    text = body.decode(errors="replace")
+    form = dict(parse_qsl(text, keep_blank_values=True))
+    return {"method": request.method, "url": request.url, "headers": headers, "text": text, "json": _decoded(body), "form": form}
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        return None
+
+
+class _ScriptedClient:
+    """A client that keeps what it is given to send, and answers from a list; 200 at its end."""
+
+    def __init__(self, answers: Sequence[SampleResponse]) -> None:
+        self.requests: list[Request] = []
+        self._answers = list(answers)
+
+    async def send(self, request: Request, **_: Any) -> Response:
+        """The next answer."""
+        self.requests.append(request)
+        sample = self._answers.pop(0) if self._answers else SampleResponse()
+        headers = {key.lower(): value for key, value in sample.headers.items()}
+        return Response(status=sample.status, headers=headers, text=written(sample.text, sample.json), json=sample.json)

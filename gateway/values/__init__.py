@@ -1,0 +1,27 @@
+"""
+What a YAML value may be, beyond JSON's own types: durations, sizes, rates, patterns, networks, secrets. Each reads itself.
+
+To add one: a class with `read` (raises ValueError with a sentence that says how to mend it) and `schema` (its JSON Schema).
+"""
+
+from .keys import Keys
+from .networks import Network
+from .references import Reference, check_secrets, references_of
+from .secrets import Secrets, unbase64
+from .texts import Pattern, harmless
+from .units import Duration, Rate, Size
+
+__all__ = [
+    "Duration",
+    "Keys",
+    "Network",
+    "Pattern",
+    "Rate",
+    "Reference",
+    "Secrets",
+    "Size",
+    "check_secrets",
+    "harmless",
+    "references_of",
+    "unbase64",
+]

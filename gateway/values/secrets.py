@@ -1,0 +1,142 @@
+"""The values behind references, and what must never be shown of them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from ..errors import SecretUnset
+from .references import Reference
+
+SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
+
+
+class Secrets:
+    """
+    The values behind references, read once per configuration snapshot. Immutable from outside: a reload makes a new one.
+
+    `environment` maps variable names to values; `root` is the directory that `file:` references may not leave.
+    """
+
+    LARGEST_FILE = 64 * 1024
+
+    def __init__(self, environment: Mapping[str, str], root: Path | None = None) -> None:
+        self._environment, self._root = environment, root
+        self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
+        self._concealed: list[str] = []
+
+    def reveal(self, reference: Reference) -> str:
+        """The secret; SecretUnset when there is none or it is empty. It is masked from now on in whatever is shown."""
+        value = self.look_up(reference)
+        self.conceal(value)
+        self.conceal(reference.prefix + value)
+        return value
+
+    def accepted(self, reference: Reference) -> list[str]:
+        """The secret and, while it has a value, the one before it. Raises SecretUnset as `reveal` does."""
+        return [self.reveal(each) for each in self._active(reference)]
+
+    def keys(self, reference: Reference) -> list[bytes]:
+        """The same as bytes, decoded where their references say so. SecretUnset also where one is not what it should be."""
+        return [self._key(each) for each in self._active(reference)]
+
+    def look_up(self, reference: Reference) -> str:
+        """A value that is not secret (`vars`); SecretUnset when there is none."""
+        if reference not in self._found:
+            self._found[reference] = self._find(reference)
+        value, unset = self._found[reference]
+        if unset:
+            raise SecretUnset(unset)
+        return value
+
+    def is_set(self, reference: Reference) -> bool:
+        """Whether there is a value."""
+        return not self.unset(reference)
+
+    def unset(self, reference: Reference) -> str:
+        """Which variable or file has no value, and why if it is there; empty if it has one."""
+        try:
+            self.look_up(reference)
+        except SecretUnset as error:
+            return error.reference
+        return ""
+
+    def conceal(self, text: str) -> None:
+        """Mask this text from now on, also as it stands in a URL, in a form and in JSON."""
+        if text in self._concealed:
+            return
+        written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
+        written |= {json.dumps(text, ensure_ascii=only_ascii)[1:-1] for only_ascii in (True, False)}
+        self._concealed = sorted({*self._concealed, *written}, key=lambda each: (-len(each), each))
+
+    def mask(self, text: str) -> str:
+        """The text with every secret given out so far replaced by ***."""
+        for value in self._concealed:
+            if len(value) >= SHORTEST_MASKED and value in text:
+                text = text.replace(value, "***")
+        return text
+
+    def revealed(self) -> list[str]:
+        """Every value given out so far, however it may be written, longest first: what must be masked in whatever is shown."""
+        return list(self._concealed)
+
+    def _active(self, reference: Reference) -> list[Reference]:
+        earlier = reference.earlier
+        return [reference] if earlier is None or not self.is_set(earlier) else [reference, earlier]
+
+    def _key(self, reference: Reference) -> bytes:
+        text = self.reveal(reference)
+        if reference.decode is None:
+            return text.encode()
+        try:
+            key = unbase64(text)
+        except ValueError:
+            raise SecretUnset(f"{reference} (it is not base64)") from None
+        with suppress(UnicodeDecodeError):
+            self.conceal(key.decode())
+        return key
+
+    def _find(self, reference: Reference) -> tuple[str, str]:
+        """A blank value counts as none: a key of nothing, or of one space, is one that anybody has."""
+        try:
+            value = self._environment.get(reference.env, "") if reference.env is not None else self._read(reference)
+            value = re.sub(r"\r?\n\Z", "", value, count=1)
+            value.encode()
+        except UnicodeError:
+            return "", f"{reference} (it is not UTF-8 text)"
+        except SecretUnset as error:
+            return "", error.reference
+        if value.removeprefix(reference.prefix).strip():
+            return value.removeprefix(reference.prefix), ""
+        if reference.default:
+            return reference.default, ""
+        return "", f"{reference} (nothing stands behind {reference.prefix})" if value.strip() else str(reference)
+
+    def _read(self, reference: Reference) -> str:
+        if self._root is None:
+            raise SecretUnset(f"{reference} (there is no secrets directory: set `secrets_dir` in gateway.yaml)")
+        try:
+            root = self._root.resolve()
+            path = (root / str(reference.file)).resolve()
+            if not path.is_relative_to(root):
+                raise SecretUnset(f"{reference} (it leads out of the secrets directory)")
+            if not path.is_file():
+                raise SecretUnset(f"{reference} (there is no such file in the secrets directory)")
+            with path.open("rb") as file:
+                data = file.read(self.LARGEST_FILE + 1)
+        except (OSError, RuntimeError) as error:  # a RuntimeError where links lead in a circle
+            reason = getattr(error, "strerror", None) or "links that lead in a circle"
+            raise SecretUnset(f"{reference} (it cannot be read: {reason})") from None
+        if len(data) > self.LARGEST_FILE:
+            raise SecretUnset(f"{reference} (it is larger than {self.LARGEST_FILE // 1024} KiB)")
+        return data.decode()
+
+
+def unbase64(text: str) -> bytes:
+    """The bytes behind base64, with or without the padding at its end; ValueError for anything else."""
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
