@@ -114,6 +114,7 @@ def _server(config: Config, door: object) -> Server:
             door,  # type: ignore[arg-type]  # uvicorn's own ASGI type is narrower than the protocol
             host=config.settings.host,
             port=config.settings.port,
+            http="h11",  # it bounds what a sender may say before its headers end; httptools keeps them all
             log_config=None,
             access_log=False,
             server_header=False,

@@ -45,19 +45,19 @@ class Reloads:
         """Take up what the files and secrets now say. What is under way ends with the configuration it began with."""
         async with self._lock:
             try:
-                config = await anyio.to_thread.run_sync(self._load)
+                config = await anyio.to_thread.run_sync(self._load, abandon_on_cancel=True)
             except ConfigError as error:
                 return self._refuse(error.problems)
-            except (GatewayError, OSError) as error:
-                return self._refuse([Problem("configuration", 1, 1, "unreadable", str(error))])
+            except Exception as error:  # noqa: BLE001 - whatever the disk says of the files, what was loaded before goes on
+                return self._refuse([Problem("configuration", 1, 1, "unreadable", f"the files cannot be read: {error}")])
             return await self._swap(config)
 
     async def watch(self) -> None:
         """Reload when a file has changed and stays as it is until the next look, so that a half-written one is not read."""
-        taken = seen = await anyio.to_thread.run_sync(self._look)
+        taken = seen = await self._glance()
         while True:
             await anyio.sleep(EVERY)
-            now = await anyio.to_thread.run_sync(self._look)
+            now = await self._glance()
             if now == seen != taken:
                 taken = now
                 try:
@@ -65,6 +65,13 @@ class Reloads:
                 except GatewayError as error:  # the store refuses; the new configuration runs all the same
                     telemetry.worker_stumbled("reload", str(error))
             seen = now
+
+    async def _glance(self) -> object:
+        """What the files look like; a disk that cannot be read looks like itself, and stops nobody."""
+        try:
+            return await anyio.to_thread.run_sync(self._look, abandon_on_cancel=True)
+        except OSError as error:
+            return type(error), error.errno
 
     async def _swap(self, config: Config) -> Loaded:
         before, self._pipeline.config = self._pipeline.config, config

@@ -64,6 +64,10 @@ def _scope(sink: Sink, secrets: Secrets) -> dict[str, Any]:
 
 def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False) -> Config:
     """The configuration in a directory, with the catalogue's files behind its own. Raises ConfigError with every problem."""
+    if root is not None and not root.is_dir():
+        raise ConfigError(
+            [Problem(str(root), 1, 1, "configuration", "there is no such directory", "bring it back, or name another")]
+        )
     settings, problems = read_settings(root, environment)
     sources = sources_of(root) if root else []
     problems += [*twins(sources), *(misplaced(root) if root else [])]
