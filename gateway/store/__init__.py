@@ -70,7 +70,8 @@ class Store(Protocol):
         """
         Take up to `limit` due deliveries of a sink, oldest first, each with `attempts` one higher, for `lease` seconds.
 
-        Never one while an older delivery of the same incident to the same sink is unfinished; a parked or ever-tried one
+        Never one while an older delivery of the same dedup key to the same sink is unfinished, be it of an earlier life of the
+        incident; a parked or ever-tried one
         holds that line for at most `line` seconds from its first try or parking. Expired leases are pending again.
         """
 

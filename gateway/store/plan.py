@@ -119,6 +119,7 @@ class Plan:
     def _owe(self, intake: Intake, event: Event, told: Told, decision: Decision) -> None:
         at = intake.webhook.received_at.timestamp() if intake.webhook else epoch(event.received_at)
         incident_id = told.incident_id or None
+        line = "\x1f".join(key_of(event)) if incident_id else None  # what must arrive in the order it came
         self.events.append(
             (
                 event.id,
@@ -136,7 +137,7 @@ class Plan:
             )
         )
         for sink in decision.tell:
-            self.deliveries.append((f"{event.id}.{sink}", event.id, incident_id, sink, at))
+            self.deliveries.append((f"{event.id}.{sink}", event.id, incident_id, line, sink, at))
             self.tallies[sink, "accepted"] += 1
         for sink in decision.filtered:
             self.tallies[sink, "accepted"] += 1

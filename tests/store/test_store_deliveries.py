@@ -364,3 +364,18 @@ async def test_who_no_longer_holds_the_claim_notes_nothing(store):
     assert await store.record([tried(other, at=NOON + LEASE + 2)], now=NOON + LEASE + 2) == 1
     assert (await store.delivery("e1.splunk"))["progress"] == {}
     assert await store.note(Steps(delivery=other, progress={"open": True}, memory={})) is False
+
+
+async def test_a_new_life_of_an_incident_waits_for_the_end_of_the_one_before(store):
+    await keep(store, an_event("e1"), an_event("e2", "resolve"), an_event("e3"))
+    order = []
+    for step in range(3):
+        (delivery,) = await claim(store, now=NOON + step)
+        order.append(delivery.event.id)
+        if step == 1:  # the resolve is to be tried again
+            await store.record([tried(delivery, "pending", due_at=NOON + 1.5)], now=NOON + step)
+            assert await claim(store, now=NOON + 1.2) == []
+            (delivery,) = await claim(store, now=NOON + 1.6)
+            assert delivery.event.id == "e2"
+        await store.record([tried(delivery)], now=NOON + step + 0.7)
+    assert order == ["e1", "e2", "e3"]

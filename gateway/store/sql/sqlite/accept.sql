@@ -50,8 +50,8 @@ on conflict (id) do update set
     body = excluded.body;
 
 -- name: insert deliveries
-insert into deliveries (id, event_id, incident_id, sink, due_at)
-values (?, ?, ?, ?, ?);
+insert into deliveries (id, event_id, incident_id, line, sink, due_at)
+values (?, ?, ?, ?, ?, ?);
 
 -- name: mark replayed
 with replayed (id) as (values (?))

@@ -31,7 +31,7 @@ where seq in (
     where due.sink = :sink and due.state = 'pending' and due.due_at <= :now
       and not exists (
         select 1 from deliveries as older
-        where older.sink = due.sink and older.incident_id = due.incident_id and older.seq < due.seq
+        where older.sink = due.sink and older.line = due.line and older.seq < due.seq
           and older.state in ('pending', 'claimed', 'parked')
           and (older.held_since is null or older.held_since > :now - :line)
       )
@@ -91,7 +91,7 @@ select min(at) from (
         where due.sink = :sink and due.state = 'pending'
           and not exists (
             select 1 from deliveries as older
-            where older.sink = due.sink and older.incident_id = due.incident_id and older.seq < due.seq
+            where older.sink = due.sink and older.line = due.line and older.seq < due.seq
               and older.state in ('pending', 'claimed', 'parked')
               and (older.held_since is null or older.held_since > :now - :line)
           )
@@ -107,7 +107,7 @@ select min(at) from (
         where head.sink = :sink and head.state in ('pending', 'parked') and head.held_since > :now - :line
           and exists (
             select 1 from deliveries as waiting
-            where waiting.sink = head.sink and waiting.incident_id = head.incident_id and waiting.seq > head.seq
+            where waiting.sink = head.sink and waiting.line = head.line and waiting.seq > head.seq
               and waiting.state = 'pending'
           )
         order by head.held_since
