@@ -15,6 +15,7 @@ from .. import telemetry
 from ..errors import SecretUnset, StoreError
 from .api import api_router
 from .errors import Refusal, error_document
+from .guard import is_foreign, refuse_foreign
 from .health import health_handlers
 from .ingest import Door
 from .openapi import described, description
@@ -72,6 +73,9 @@ class Entrance:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One call."""
         if scope["type"] == "http":
+            if self._pipeline.config.dev and is_foreign(scope, self._pipeline.config.settings.host):
+                await refuse_foreign(send)
+                return
             aliases, path = self._pipeline.config.settings.aliases, scope["path"]
             if name := aliases.get(path) or aliases.get(path.rstrip("/")):
                 await self.door(name, "", scope, receive, send)

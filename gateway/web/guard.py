@@ -32,6 +32,32 @@ def guard(house: House) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRou
     return check
 
 
+def is_foreign(scope: Any, host: str) -> bool:
+    """
+    Whether a call in dev mode, where doors are open, comes by way of a page of somebody else in a browser on this machine: under a
+    name that is not this machine's (DNS rebinding), or from another origin (a cross-site form).
+    """
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    ours = {"localhost", "127.0.0.1", "[::1]", host, f"[{host}]"}
+    names = [headers.get(b"host", "localhost")]
+    if b"origin" in headers:
+        names.append(headers[b"origin"].partition("://")[2])
+    return headers.get(b"sec-fetch-site") == "cross-site" or any(_without_port(name) not in ours for name in names)
+
+
+def _without_port(name: str) -> str:
+    return name if name.endswith("]") else name.rpartition(":")[0] or name
+
+
+async def refuse_foreign(send: Any) -> None:
+    """The answer to such a call."""
+    refusal = Refusal(403, "receive", "foreign", "dev mode answers this machine alone: use localhost or 127.0.0.1")
+    body = refusal.body()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def _carries(sent: list[str], tokens: list[str]) -> bool:
     """Whether the one header that was sent has one of the tokens; in a time that does not depend on how much of it is right."""
     scheme, _, token = (sent[0] if len(sent) == 1 else "").partition(" ")

@@ -77,22 +77,22 @@ def test_the_problems_of_file_and_environment_come_together(tmp_path: Path):
 
 
 def test_an_alias_that_names_no_provider_is_found_where_it_stands(tmp_path: Path):
-    root = wrote(tmp_path, "aliases:\n  hooks/old: prometheus\n  alertmanager: prometeus\n")
+    root = wrote(tmp_path, "aliases:\n  /hooks/old: prometheus\n  /alertmanager: prometeus\n")
     settings, problems = read_settings(root, {})
     assert problems == []
     assert said(unknown_aliases(root, settings, {"prometheus": object()})) == [
         (
-            "gateway.yaml:3:17: aliases.alertmanager: there is no provider `prometeus` [unknown-provider]\n"
+            "gateway.yaml:3:18: aliases./alertmanager: there is no provider `prometeus` [unknown-provider]\n"
             "    help: did you mean `prometheus`?"
         )
     ]
     assert said(unknown_aliases(root, settings, ["grafana"])) == [
         (
-            "gateway.yaml:2:14: aliases.hooks/old: there is no provider `prometheus` [unknown-provider]\n"
+            "gateway.yaml:2:15: aliases./hooks/old: there is no provider `prometheus` [unknown-provider]\n"
             "    help: name a file in providers.d, without .yaml"
         ),
         (
-            "gateway.yaml:3:17: aliases.alertmanager: there is no provider `prometeus` [unknown-provider]\n"
+            "gateway.yaml:3:18: aliases./alertmanager: there is no provider `prometeus` [unknown-provider]\n"
             "    help: name a file in providers.d, without .yaml"
         ),
     ]

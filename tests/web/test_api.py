@@ -64,10 +64,39 @@ async def test_without_a_token_the_api_is_closed(tmp_path, token):
 
 
 async def test_in_dev_mode_the_api_is_open_until_a_token_is_set(tmp_path):
+    ours = {"host": "localhost:8080"}
     async with house(tmp_path, env={}, dev=True) as here:
-        assert (await here.call("GET", "/api/v1/events")).status_code == 200
+        assert (await here.call("GET", "/api/v1/events", headers=ours)).status_code == 200
     async with house(tmp_path, dev=True) as here:
-        assert (await here.call("GET", "/api/v1/events")).status_code == 401
+        assert (await here.call("GET", "/api/v1/events", headers=ours)).status_code == 401
+
+
+FOREIGN = "dev mode answers this machine alone: use localhost or 127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    "headers, status",
+    [
+        ({"host": "localhost:8080"}, 200),
+        ({"host": "127.0.0.1:8080"}, 200),
+        ({"host": "[::1]:8080"}, 200),
+        ({"host": "[::1]"}, 200),
+        ({"host": "localhost", "origin": "http://localhost:8080"}, 200),
+        ({"host": "evil.example"}, 403),
+        ({"host": "localhost.evil.example:8080"}, 403),
+        ({"host": "localhost", "origin": "http://evil.example"}, 403),
+        ({"host": "localhost", "origin": "null"}, 403),
+        ({"host": "localhost", "sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+async def test_in_dev_mode_a_page_of_somebody_else_reaches_nothing(tmp_path, headers, status):
+    async with house(tmp_path, env={}, dev=True) as here:
+        for method, path in (("GET", "/api/v1/events"), ("GET", "/readyz")):
+            answer = await here.call(method, path, headers=headers)
+            if path == "/api/v1/events" or status == 403:
+                assert answer.status_code == status
+            if status == 403:
+                assert answer.json() == error("receive", "foreign", FOREIGN)
 
 
 async def test_the_token_before_is_good_until_previous_is_taken_away(tmp_path):

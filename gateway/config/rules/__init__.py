@@ -26,7 +26,7 @@ from .providers import (
     unreachable_headers,
     unreachable_redactions,
 )
-from .settings import wrong_settings
+from .settings import shadowing_aliases, wrong_settings
 from .shared import forgotten_braces, rows_alike, same_test_names, secrets_written_out, unknown_names, unknown_tables
 from .sinks import meaningless_tests, same_step_names, unknown_fields, unknown_variables
 
@@ -57,7 +57,7 @@ SINK_RULES: Mapping[str, Rule] = {
     "step-name": same_step_names,
     "test-event": meaningless_tests,
 }
-SETTINGS_RULES: Mapping[str, Rule] = {"setting": wrong_settings, SEALED: secrets_written_out}
+SETTINGS_RULES: Mapping[str, Rule] = {"setting": wrong_settings, "alias-path": shadowing_aliases, SEALED: secrets_written_out}
 
 RULES: Mapping[type, Mapping[str, Rule]] = {Provider: PROVIDER_RULES, Sink: SINK_RULES, Settings: SETTINGS_RULES}
 
