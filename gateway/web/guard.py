@@ -34,8 +34,8 @@ def guard(house: House) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRou
 
 def is_foreign(scope: Any, host: str) -> bool:
     """
-    Whether a call in dev mode, where doors are open, comes by way of a page of somebody else in a browser on this machine: under a
-    name that is not this machine's (DNS rebinding), or from another origin (a cross-site form).
+    Whether a call in dev mode, where doors are open, comes by way of a page of somebody else in a browser on this machine: under
+    a name that is not this machine's (DNS rebinding), or from another origin (a cross-site form).
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     ours = {"localhost", "127.0.0.1", "[::1]", host, f"[{host}]"}
