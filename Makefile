@@ -34,12 +34,12 @@ test: $(DEV)     ## every test
 check: $(DEV) lint types imports schemas validate test   ## what CI runs
 
 format: $(DEV)   ## put the code in shape
-	$(BIN)/ruff format gateway tests
-	$(BIN)/ruff check --fix gateway tests
+	$(BIN)/ruff format gateway tests benchmarks
+	$(BIN)/ruff check --fix gateway tests benchmarks
 
 lint: $(DEV)     ## format and lint
-	$(BIN)/ruff format --check gateway tests
-	$(BIN)/ruff check gateway tests
+	$(BIN)/ruff format --check gateway tests benchmarks
+	$(BIN)/ruff check gateway tests benchmarks
 
 types: $(DEV)    ## mypy, strict
 	$(BIN)/mypy gateway

@@ -62,10 +62,10 @@ def understand(provider: Provider, webhook: Webhook, only: Sequence[int] | None 
     Raises Undecodable when the sender's bytes are at fault. What we cannot map is in `dead`.
     """
     webhook = without_credentials(provider, webhook)
-    scope: Mapping[str, Any] = scope_of(webhook, dict(webhook.query))
+    scope: Mapping[str, Any] = {}
     try:
         scopes = [provider.filled(each | {"tables": provider.tables}) for each in decode(provider.body, webhook)]
-        scope = scopes[0] if scopes else scope
+        scope = scopes[0] if scopes else scope_of(webhook, dict(webhook.query))
         handshake = greet(provider.handshake, webhook, scope, verified=True)
         delivery_id = _delivery_id(provider, scope)
     except Unmappable as error:
@@ -88,7 +88,7 @@ def understand(provider: Provider, webhook: Webhook, only: Sequence[int] | None 
 
 def _lost(webhook: Webhook, scope: Mapping[str, Any], stage: str, reason: str, error: Exception) -> Understood:
     whole = DeadItem(index=-1, stage=stage, reason=reason, message=str(error))
-    return Understood(webhook=webhook, scope=scope, dead=(whole,))
+    return Understood(webhook=webhook, scope=scope or scope_of(webhook, dict(webhook.query)), dead=(whole,))
 
 
 def _delivery_id(provider: Provider, scope: Mapping[str, Any]) -> str:

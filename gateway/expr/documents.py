@@ -10,6 +10,7 @@ import msgspec
 
 from .escaping import escape_json
 from .expressions import Answer, Expression, Inbound, Outbound, Replying
+from .quick import Writing
 from .templates import compile_template, parse
 
 Where = tuple[str | int, ...]
@@ -47,6 +48,10 @@ class Document:
         """Every expression inside, with its path."""
         return iter(self._expressions)
 
+    def source(self, writing: Writing) -> str:
+        """Its value as Python, for generated code."""
+        return _source(self.data, (), dict(self._expressions), writing)
+
     def _compile(self, data: Any, where: Where) -> Fill:
         match data:
             case str():
@@ -58,6 +63,18 @@ class Document:
             case list():
                 return _list([self._compile(value, (*where, index)) for index, value in enumerate(data)])
         return lambda scope: data
+
+
+def _source(data: Any, where: Where, expressions: Mapping[Where, Expression], writing: Writing) -> str:
+    match data:
+        case str():
+            return expressions[where].source(writing)
+        case dict():
+            pairs = ((key, _source(value, (*where, key), expressions, writing)) for key, value in data.items())
+            return writing.mapping(pairs)
+        case list():
+            return writing.list(_source(value, (*where, index), expressions, writing) for index, value in enumerate(data))
+    return writing.constant(data)
 
 
 def _mapping(parts: dict[str, Fill]) -> Fill:

@@ -10,11 +10,13 @@ One string of a YAML file, read by how it begins:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Self
 
 from .allowed import table_names
 from .errors import ExpressionError
-from .paths import compile_path, normalized, singular
+from .paths import compile_path, entries, keys_of, normalized, singular
+from .quick import Unusual, Writing
 from .templates import compile_expression, compile_template, free_names, lone_expression, parse
 
 
@@ -51,6 +53,27 @@ class Expression:
             return self._evaluate(scope)
         except ExpressionError as error:
             raise ExpressionError(f"{_short(self.text)}: {error}") from None
+
+    def source(self, writing: Writing, *, bounded: bool = False) -> str:
+        """
+        Its value as Python, for generated code. What cannot be written so is a call of this. `bounded`: the caller takes an empty
+        text for nothing, and looks how long it is.
+        """
+        keys = keys_of(self.text)
+        if keys is not None:
+            return writing.path(self.root, keys)
+        if not self.text.startswith("$"):
+            with suppress(Unusual):
+                return self._template_source(writing, bounded=bounded)
+        return writing.call(self)
+
+    def _template_source(self, writing: Writing, *, bounded: bool) -> str:
+        if not self.names and "{%" not in self.text and "{{" not in self.text:
+            return writing.constant(self.text)
+        alone = lone_expression(self.text)
+        if alone is None:
+            return writing.template(parse(self.text))
+        return writing.value(alone) if bounded else f"kept({writing.value(alone)})"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.text!r})"
@@ -120,7 +143,7 @@ class Path:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._step = compile_path(text)
+        self._step, self._entries = compile_path(text), entries(text)
 
     @classmethod
     def read(cls, data: Any) -> Self:
@@ -135,6 +158,10 @@ class Path:
     def __call__(self, document: Any) -> list[Any]:
         """Every value it finds, in order. Raises ExpressionError where a descent visits too many."""
         return [value for _, value in self._step(document, [])]
+
+    def entries(self, document: Any) -> list[Any]:
+        """Every value it finds, as above, with a short cut for the usual paths."""
+        return self(document) if self._entries is None else self._entries(document)
 
     def located(self, document: Any) -> list[tuple[str, Any]]:
         """Every value with its normalized path."""

@@ -230,13 +230,19 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def singular(text: str) -> Callable[[Any], Any] | None:
-    """A faster callable for a path of names and single indices only; it gives None where there is nothing."""
+def keys_of(text: str) -> list[Key] | None:
+    """The keys of a path of names and single indices only; None for any other."""
     if not re.fullmatch(rf"\$(?:\.{_NAME}|\[(?:{_INT}|{_QUOTED})\])*", text):
         return None
-    keys: list[Key] = []
-    for name, quoted, index in re.findall(rf"\.({_NAME})|\[({_QUOTED})\]|\[({_INT})\]", text):
-        keys.append(name or (quoted[1:-1] if quoted else int(index)))
+    found = re.findall(rf"\.({_NAME})|\[({_QUOTED})\]|\[({_INT})\]", text)
+    return [name or (quoted[1:-1] if quoted else int(index)) for name, quoted, index in found]
+
+
+def singular(text: str) -> Callable[[Any], Any] | None:
+    """A faster callable for a path of names and single indices only; it gives None where there is nothing."""
+    keys = keys_of(text)
+    if keys is None:
+        return None
 
     def walk(value: Any) -> Any:
         for key in keys:
@@ -249,6 +255,18 @@ def singular(text: str) -> Callable[[Any], Any] | None:
         return value
 
     return walk
+
+
+def entries(text: str) -> Callable[[Any], list[Any]] | None:
+    """A faster callable for `$` and for a path of names that ends in `[*]`: what it finds, without where. None for any other."""
+    if text == "$":
+        return lambda document: [document]
+    step = singular(text.removesuffix("[*]")) if text.endswith("[*]") else None
+    return None if step is None else lambda document: _entries(step(document))
+
+
+def _entries(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
 
 
 def normalized(place: Place) -> str:

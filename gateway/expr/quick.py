@@ -1,18 +1,20 @@
 """
-The usual expressions as one Python expression each: keys, `or`, conditionals, comparisons and our functions. Several times faster
-than the template engine, which does whatever is not written here; a property test holds both to the same results.
+The usual expressions as Python source: keys, `or`, conditionals, comparisons and our functions. Many times faster than the
+template engine, which does whatever is not written here.
 
-What is generated is made of names and operators alone: every key, text and number of a file is passed in as a constant.
+What is generated is made of names and operators alone: every key, text and number of a file is passed in as a constant. It is
+only for what goes well: where it raises anything at all, the engine does the expression once more, and what that says counts. A
+property test holds both to the same results. Nothing is None in here; where that makes a difference, it becomes Missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from jinja2 import nodes
 
-from .environment import ENVIRONMENT, HARDENED, LARGEST_OUTPUT, TOO_LONG, Missing, look_up, printed
+from .environment import ENVIRONMENT, HARDENED, LARGEST_OUTPUT, TOO_LONG, Missing, printed
 from .errors import ExpressionError
 from .functions import FUNCTIONS, prepared
 from .hardened import keys_of
@@ -22,96 +24,182 @@ Quick = Callable[[Mapping[str, Any]], Any]
 _OPERATORS = {"eq": "==", "ne": "!=", "gt": ">", "gteq": ">=", "lt": "<", "lteq": "<=", "in": "in", "notin": "not in"}
 
 
-class _Unusual(Exception):
+class Unusual(Exception):
     """This one is for the template engine."""
 
 
-def quick_expression(expression: nodes.Expr) -> Quick | None:
-    """The value of a lone expression; None where it is for the template engine."""
-    return _compiled(lambda writing: writing.value(expression))
+class Writing:
+    """
+    Python source on its way. `names` are the constants and functions that it uses; `variables` says which names of the scope
+    stand in variables of the source, so that nobody looks them up again.
+    """
 
-
-def quick_template(tree: nodes.Template) -> Quick | None:
-    """The text of a template that only prints; None where it is for the template engine."""
-    pieces: list[nodes.Node] = [piece for output in tree.body for piece in getattr(output, "nodes", [output])]
-    return _compiled(lambda writing: f"joined(({''.join(f'{writing.text(piece)}, ' for piece in pieces)}))")
-
-
-def _compiled(write: Callable[[_Writing], str]) -> Quick | None:
-    writing = _Writing()
-    try:
-        source = write(writing)
-    except _Unusual:
-        return None
-    compiled: Quick = eval(f"lambda scope: {source}", writing.names)  # noqa: S307 - see above: nothing of a file stands in the source
-    return compiled
-
-
-class _Writing:
-    """One expression on its way to Python. `names` are the constants and functions that it uses."""
-
-    def __init__(self) -> None:
+    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
+        self.variables = dict(variables or {})
+        self.asks = False  # whether it calls an expression with the scope
         self.names: dict[str, Any] = {
             "__builtins__": {},
-            "look_up": look_up,
-            "printed": printed,
-            "Missing": Missing,
+            "isinstance": isinstance,
+            "str": str,
+            "dict": dict,
+            "at": _at,
+            "blank": _blank,
             "joined": _joined,
+            "kept": kept,
+            "listed": _listed,
+            "mapped": _mapped,
+            "printed": printed,
+            "seen": _seen,
         }
 
+    def compiled(self, source: str) -> Quick:
+        """An expression as a callable."""
+        made: Quick = eval(f"lambda scope: {source}", self.names)  # noqa: S307 - see above: nothing of a file stands in the source
+        return made
+
     def constant(self, value: Any) -> str:
+        """The name of a constant."""
         name = f"c{len(self.names)}"
         self.names[name] = value
         return name
 
-    def text(self, node: nodes.Node) -> str:
-        """What a piece of a template prints."""
+    def call(self, expression: Callable[[Mapping[str, Any]], Any]) -> str:
+        """What an expression says, when it is asked."""
+        self.asks = True
+        return f"{self.constant(expression)}(scope)"
+
+    def variable(self) -> str:
+        """A name that nothing else has."""
+        return self.constant(None).replace("c", "v")
+
+    def path(self, root: str, keys: Sequence[Any]) -> str:
+        """What lies under these keys, one after the other; None where there is nothing or an empty text."""
+        source = self.variables.get(root) or f"scope.get({self.constant(root)})"
+        for key in keys:
+            if isinstance(key, str):
+                found = self.variable()
+                source = f"({found}.get({self.constant(key)}) if isinstance({found} := {source}, dict) else None)"
+            else:
+                source = f"at({source}, {self.constant(key)})"
+        found = self.variable()
+        return f"(({found} := {source}) or blank({found}))"
+
+    def mapping(self, pairs: Iterable[tuple[Any, str]]) -> str:
+        """A mapping from constant keys to values given as source; those that find nothing are left out."""
+        return f"mapped({{{''.join(f'{self.constant(key)}: {source}, ' for key, source in pairs)}}})"
+
+    def list(self, sources: Iterable[str]) -> str:
+        """A list of values given as source; those that find nothing are left out."""
+        return f"listed([{', '.join(sources)}])"
+
+    def template(self, tree: nodes.Template) -> str:
+        """The text of a template that only prints. Raises Unusual."""
+        pieces: list[nodes.Node] = [piece for output in tree.body for piece in getattr(output, "nodes", [output])]
+        return f"joined(({''.join(f'{self._text(piece)}, ' for piece in pieces)}))"
+
+    def value(self, node: nodes.Node) -> str:
+        """The value of an expression. Raises Unusual."""
+        writer = _WRITERS.get(type(node))
+        if writer is None:
+            raise Unusual
+        return writer(self, node)
+
+    def _text(self, node: nodes.Node) -> str:
         if isinstance(node, nodes.TemplateData):
             return self.constant(node.data)
         return f"printed({self.value(node)})"
 
-    def value(self, node: nodes.Node) -> str:
-        """The Python expression for a node."""
-        writer = _WRITERS.get(type(node))
-        if writer is None:
-            raise _Unusual
-        return writer(self, node)
+    def _seen(self, node: nodes.Node) -> str:
+        """A value where it makes a difference that nothing is Missing, and not null."""
+        return self.value(node) if isinstance(node, nodes.Const) else f"seen({self.value(node)})"
 
-    def values(self, several: Sequence[nodes.Node]) -> str:
-        return ", ".join(self.value(each) for each in several)
+    def _values(self, several: Sequence[nodes.Node]) -> str:
+        return ", ".join(map(self._seen, several))
 
-    def looked_up(self, node: nodes.Expr) -> str:
-        root, keys, shown = keys_of(node)
+    def _looked_up(self, node: nodes.Expr) -> str:
+        root, keys, _ = keys_of(node)
         if not isinstance(root, nodes.Name) or not all(isinstance(key, nodes.Const) for key in keys):
-            raise _Unusual
-        path = tuple(key.value for key in keys if isinstance(key, nodes.Const))
-        return f"look_up(scope.get({self.constant(root.name)}), {self.constant(path)}, {self.constant(shown)})"
+            raise Unusual
+        return self.path(root.name, [key.value for key in keys if isinstance(key, nodes.Const)])
 
-    def called(self, node: nodes.Filter) -> str:
+    def _called(self, node: nodes.Filter) -> str:
         if node.node is None or node.dyn_args is not None or node.dyn_kwargs is not None:
-            raise _Unusual
+            raise Unusual
         if node.name in HARDENED and not node.args and node.name != "each":
-            return f"{self.constant(HARDENED[node.name])}({self.value(node.node)})"
+            return f"{self.constant(HARDENED[node.name])}({self._seen(node.node)})"
         args, named = list(map(_constant, node.args)), {str(pair.key): _constant(pair.value) for pair in node.kwargs}
         if node.name not in FUNCTIONS:
-            raise _Unusual
-        return f"{self.constant(prepared(node.name, args, named))}(scope, {self.value(node.node)})"
+            raise Unusual
+        return f"{self.constant(prepared(node.name, args, named))}(scope, {self._seen(node.node)})"
 
-    def tested(self, node: nodes.Test) -> str:
+    def _tested(self, node: nodes.Test) -> str:
         if node.args or node.kwargs:
-            raise _Unusual
-        return f"{self.constant(ENVIRONMENT.tests[node.name])}({self.value(node.node)})"
+            raise Unusual
+        return f"{self.constant(ENVIRONMENT.tests[node.name])}({self._seen(node.node)})"
 
-    def chosen(self, node: nodes.CondExpr) -> str:
-        otherwise = "Missing()" if node.expr2 is None else self.value(node.expr2)
+    def _chosen(self, node: nodes.CondExpr) -> str:
+        otherwise = "None" if node.expr2 is None else self.value(node.expr2)
         return f"({self.value(node.expr1)} if {self.value(node.test)} else {otherwise})"
 
-    def compared(self, node: nodes.Compare) -> str:
-        rest = "".join(f" {_OPERATORS[operand.op]} {self.value(operand.expr)}" for operand in node.ops)
-        return f"({self.value(node.expr)}{rest})"
+    def _compared(self, node: nodes.Compare) -> str:
+        # To be equal to a text that is not empty, a value need not be Missing where there is nothing: that is the usual case.
+        texts = [operand.expr for operand in node.ops if operand.op in ("eq", "ne") and _is_text(operand.expr)]
+        write = self.value if len(texts) == len(node.ops) else self._seen
+        return f"({write(node.expr)}{''.join(f' {_OPERATORS[each.op]} {write(each.expr)}' for each in node.ops)})"
 
-    def mapped(self, node: nodes.Dict) -> str:
-        return "{" + "".join(f"{self.value(pair.key)}: {self.value(pair.value)}, " for pair in node.items) + "}"
+    def _mapped(self, node: nodes.Dict) -> str:
+        return "{" + "".join(f"{self._seen(pair.key)}: {self._seen(pair.value)}, " for pair in node.items) + "}"
+
+
+def quick_expression(expression: nodes.Expr) -> Quick | None:
+    """The value of a lone expression, which may be None; None where it is for the template engine."""
+    writing = Writing()
+    try:
+        return writing.compiled(writing.value(expression))
+    except Unusual:
+        return None
+
+
+def quick_template(tree: nodes.Template) -> Quick | None:
+    """The text of a template that only prints; None where it is for the template engine."""
+    writing = Writing()
+    try:
+        return writing.compiled(writing.template(tree))
+    except Unusual:
+        return None
+
+
+def kept(value: Any) -> Any:
+    """What a lone expression finds: None for what is missing or empty. Raises ExpressionError for a text that is too long."""
+    if isinstance(value, str):
+        if len(value) > LARGEST_OUTPUT:
+            raise ExpressionError(TOO_LONG)
+        return value or None
+    return None if isinstance(value, Missing) else value
+
+
+def _at(value: Any, index: Any) -> Any:
+    """An entry of a list. `True` is an index of Python's, and is none here or there."""
+    if isinstance(value, list | tuple) and isinstance(index, int) and -len(value) <= index < len(value):
+        return value[index]
+    return None
+
+
+def _blank(value: Any) -> Any:
+    """What is falsy, and None for an empty text."""
+    return None if isinstance(value, str | Missing) else value
+
+
+def _seen(value: Any) -> Any:
+    return Missing() if value is None else value
+
+
+def _mapped(values: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _listed(values: list[Any]) -> list[Any]:
+    return [value for value in values if value is not None]
 
 
 def _joined(parts: tuple[str, ...]) -> str:
@@ -123,24 +211,28 @@ def _joined(parts: tuple[str, ...]) -> str:
 
 def _constant(node: nodes.Expr) -> Any:
     if not isinstance(node, nodes.Const):
-        raise _Unusual
+        raise Unusual
     return node.value
 
 
-_WRITERS: dict[type[nodes.Node], Callable[[_Writing, Any], str]] = {
-    nodes.Name: _Writing.looked_up,
-    nodes.Getattr: _Writing.looked_up,
-    nodes.Getitem: _Writing.looked_up,
+def _is_text(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.Const) and isinstance(node.value, str) and node.value != ""
+
+
+_WRITERS: dict[type[nodes.Node], Callable[[Writing, Any], str]] = {
+    nodes.Name: Writing._looked_up,  # noqa: SLF001 - its own table
+    nodes.Getattr: Writing._looked_up,  # noqa: SLF001
+    nodes.Getitem: Writing._looked_up,  # noqa: SLF001
     nodes.Const: lambda writing, node: writing.constant(node.value),
     nodes.Or: lambda writing, node: f"({writing.value(node.left)} or {writing.value(node.right)})",
     nodes.And: lambda writing, node: f"({writing.value(node.left)} and {writing.value(node.right)})",
     nodes.Not: lambda writing, node: f"(not {writing.value(node.node)})",
-    nodes.CondExpr: _Writing.chosen,
-    nodes.Compare: _Writing.compared,
-    nodes.Filter: _Writing.called,
-    nodes.Test: _Writing.tested,
-    nodes.List: lambda writing, node: f"[{writing.values(node.items)}]",
-    nodes.Tuple: lambda writing, node: f"[{writing.values(node.items)}]",
-    nodes.Dict: _Writing.mapped,
-    nodes.Concat: lambda writing, node: f"{writing.constant(HARDENED['joined'])}([{writing.values(node.nodes)}])",
+    nodes.CondExpr: Writing._chosen,  # noqa: SLF001
+    nodes.Compare: Writing._compared,  # noqa: SLF001
+    nodes.Filter: Writing._called,  # noqa: SLF001
+    nodes.Test: Writing._tested,  # noqa: SLF001
+    nodes.List: lambda writing, node: f"[{writing._values(node.items)}]",  # noqa: SLF001
+    nodes.Tuple: lambda writing, node: f"[{writing._values(node.items)}]",  # noqa: SLF001
+    nodes.Dict: Writing._mapped,  # noqa: SLF001
+    nodes.Concat: lambda writing, node: f"{writing.constant(HARDENED['joined'])}([{writing._values(node.nodes)}])",  # noqa: SLF001
 }

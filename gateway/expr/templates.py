@@ -17,10 +17,10 @@ import jinja2
 from jinja2 import meta, nodes
 
 from .allowed import check
-from .environment import DEADLINE, ENVIRONMENT, LARGEST_OUTPUT, LONGEST_RENDER, TOO_LONG, Missing
+from .environment import DEADLINE, ENVIRONMENT, LARGEST_OUTPUT, LONGEST_RENDER, TOO_LONG
 from .errors import ExpressionError
 from .hardened import harden
-from .quick import quick_expression, quick_template
+from .quick import kept, quick_expression, quick_template
 
 LARGEST_SOURCE = 64 * 1024  # characters of a template
 
@@ -62,13 +62,22 @@ def lone_expression(text: str) -> nodes.Expr | None:
 
 def compile_expression(expression: nodes.Expr) -> Render:
     """A lone `{{ … }}` as a callable that keeps the value's type; None where it finds nothing."""
-    evaluate = quick_expression(expression) or slow_expression(expression)
+    evaluate = _either(quick_expression(expression), lambda: slow_expression(expression))
+    return lambda scope: kept(evaluate(scope))
+
+
+def _either(quick: Render | None, slow: Callable[[], Render]) -> Render:
+    """The quick way, and where that is none or does not go well the slow one, which is made when it is first needed."""
+    if quick is None:
+        engine = slow()
+        return lambda scope: _guarded(engine, scope)
+    made = lru_cache(maxsize=1)(slow)
 
     def call(scope: Mapping[str, Any]) -> Any:
-        value = _guarded(evaluate, scope)
-        if isinstance(value, str) and len(value) > LARGEST_OUTPUT:
-            raise ExpressionError(TOO_LONG)
-        return None if isinstance(value, Missing) or value == "" else value
+        try:
+            return quick(scope)
+        except Exception:  # noqa: BLE001 - the engine does it once more, and says what is wrong
+            return _guarded(made(), scope)
 
     return call
 
@@ -89,8 +98,7 @@ def slow_expression(expression: nodes.Expr) -> Render:
 
 def compile_template(tree: nodes.Template) -> Render:
     """A template as a callable that gives text, within bounds."""
-    render = quick_template(tree) or slow_template(tree)
-    return lambda scope: _guarded(render, scope)
+    return _either(quick_template(tree), lambda: slow_template(tree))
 
 
 def slow_template(tree: nodes.Template) -> Render:

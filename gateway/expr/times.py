@@ -21,6 +21,7 @@ _ISO = re.compile(
     r"(\d{4,6})[-./](\d{2})[-./](\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,9}))?)?\s*(Z|UTC|GMT|[+-]\d{2}:?\d{2})?",
     re.IGNORECASE | re.ASCII,
 )
+_OURS = re.compile(r"(?!0001)(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d{0,8}[1-9])?Z", re.ASCII)  # as it is shown in the end
 _JAVA = re.compile(r"[A-Z][a-z]{2} ([A-Z][a-z]{2}) ([ \d]?\d) (\d{2}:\d{2}:\d{2}) ([A-Z]{1,5}) (\d{4})", re.ASCII)
 _RFC_1123 = re.compile(
     r"(?:[A-Z][a-z]{2}, )?(\d{1,2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}:\d{2}:\d{2})(?: (GMT|UTC|Z|[+-]\d{4}))?", re.ASCII
@@ -39,6 +40,8 @@ def to_time(value: Any, *, format: str | None = None, zone: str | None = None) -
     """
     if value is None or value is False or value == "":
         return None
+    if isinstance(value, str) and format is None and (ours := _OURS.fullmatch(value)) and _exists(ours[1]):
+        return value
     if value is True or not isinstance(value, str | int | float):
         raise ExpressionError(f"{_WORDS.get(type(value), 'this')} is no time")
     text = str(value).strip() if isinstance(value, str | float) else f"{value:d}" if abs(value) < 10**LONGEST else "1e999"
@@ -49,6 +52,14 @@ def to_time(value: Any, *, format: str | None = None, zone: str | None = None) -
     if _NUMBER.fullmatch(text):
         return _from_number(Decimal(text))
     return _from_text(text, zone)
+
+
+def _exists(moment: str) -> bool:
+    try:
+        datetime.fromisoformat(moment)
+    except ValueError:
+        return False
+    return True
 
 
 def to_nanoseconds(value: Any) -> int:

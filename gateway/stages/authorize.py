@@ -123,7 +123,7 @@ def sign(signature: Signature | None, request: Request, secrets: Secrets, now: f
     if signature is None:
         return request
     headers = {name.lower(): value for name, value in request.headers.items()}
-    if absent := sorted(signature.covers - set(headers)):
+    if absent := sorted(set(signature.covers) - set(headers)):
         message = f"sign: the request has no header {absent[0]}, which is signed; give it one under `request.headers`"
         raise Undelivered(message, reason="unsendable", retryable=False)
     try:

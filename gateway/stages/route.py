@@ -35,9 +35,13 @@ class Match(Keys, frozen=True):
         worst_enough = SEVERITIES[SEVERITIES.index(self.min_severity) if self.min_severity else 0 :]
         return frozenset(worst_enough) & frozenset(self.severity if self.severity is not None else SEVERITIES)
 
+    @cached_property
+    def _takes_all(self) -> bool:
+        return self == Match()
+
     def holds(self, event: Event) -> bool:
         """Whether the event is of the wanted kind. `wants` decides on its action."""
-        return (
+        return self._takes_all or (
             _fits(self.provider, event.provider)
             and _fits(self.project, event.project)
             and _fits(self.type, event.type)

@@ -23,6 +23,7 @@ class Table:
 
     def __init__(self, rows: Mapping[str, Any]) -> None:
         self._exact = {key.lower(): word for key, word in rows.items()}
+        self.plain = {key: word for key, word in self._exact.items() if key == key.strip()}  # found by a text as it stands
         self._fits = [(fits, word) for key, word in rows.items() if (fits := _range(key) or _wildcard(key))]
 
     def look_up(self, key: str) -> Any:
@@ -51,7 +52,9 @@ def _wildcard(key: str) -> Callable[[str], bool] | None:
     return None if pattern.exact else pattern.matches
 
 
-class _Look(Keys, frozen=True):
+class Words(Keys, frozen=True):
+    """What the look-ups have in common."""
+
     from_: Inbound | None = None
     table: dict[str, Any] = {}
     absent: Any = None
@@ -70,14 +73,18 @@ class _Look(Keys, frozen=True):
         """The table, compiled."""
         return Table(self.table)
 
+    @property
+    def for_nothing(self) -> Any:
+        """The word where `from` finds nothing."""
+        return self.absent if self.absent is not None else self.default
+
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The word; ValueError for one that is in no row where there is no default."""
         key = "" if self.from_ is None else _key(self.from_.text, self.from_(scope))
         if not key:
-            word = self.absent if self.absent is not None else self.default
-            if word is None:
+            if self.for_nothing is None:
                 raise ValueError(f"{self.from_.text if self.from_ else ''} finds nothing, and there is no `absent`")
-            return word
+            return self.for_nothing
         word = self.rows.look_up(key)
         if word is None:
             word = self.default
@@ -101,7 +108,7 @@ def _key(text: str, found: Any) -> str:
     return "" if found is None else str(found).strip().lower()
 
 
-class Lookup(_Look, frozen=True):
+class Lookup(Words, frozen=True):
     """
     A word turned into a word.
 
@@ -125,7 +132,7 @@ class Lookup(_Look, frozen=True):
         return cls(from_=Inbound.read(data["from"]), table=data["table"], absent=data.get("absent"), default=data.get("default"))
 
 
-class ActionLookup(_Look, frozen=True):
+class ActionLookup(Words, frozen=True):
     """
     What the event does to its incident.
 
@@ -140,7 +147,7 @@ class ActionLookup(_Look, frozen=True):
     default: Action | Literal["ignore"] | None = None
 
 
-class SeverityLookup(_Look, frozen=True):
+class SeverityLookup(Words, frozen=True):
     """
     How bad it is.
 

@@ -28,6 +28,7 @@ class Secrets:
     def __init__(self, environment: Mapping[str, str], root: Path | None = None) -> None:
         self._environment, self._root = environment, root
         self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
+        self._keys: dict[Reference, list[bytes]] = {}
         self._concealed: list[str] = []
 
     def reveal(self, reference: Reference) -> str:
@@ -43,7 +44,9 @@ class Secrets:
 
     def keys(self, reference: Reference) -> list[bytes]:
         """The same as bytes, decoded where their references say so. SecretUnset also where one is not what it should be."""
-        return [self._key(each) for each in self._active(reference)]
+        if reference not in self._keys:
+            self._keys[reference] = [self._key(each) for each in self._active(reference)]
+        return self._keys[reference]
 
     def look_up(self, reference: Reference) -> str:
         """A value that is not secret (`vars`); SecretUnset when there is none."""

@@ -42,13 +42,13 @@ def _not_json(detail: str, webhook: Webhook) -> Undecodable:
 
 def _values(body: bytes, how: Decoding) -> list[Any]:
     """The JSON values in a body. Raises ValueError (msgspec's and json's own errors are of it) or RecursionError."""
-    if not body.strip():
-        raise ValueError("it is empty")
-    if body.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise ValueError("it is UTF-16; JSON is sent in UTF-8")
     try:
         return [msgspec.json.decode(body)]
     except msgspec.DecodeError:
+        if not body.strip():
+            raise ValueError("it is empty") from None
+        if body.startswith((b"\xff\xfe", b"\xfe\xff")):
+            raise ValueError("it is UTF-16; JSON is sent in UTF-8") from None
         mended = _LONE_SURROGATE.sub(_keep_pairs, body)
         if mended == body and not how.many and not how.lenient:
             raise

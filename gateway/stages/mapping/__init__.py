@@ -50,12 +50,12 @@ def read_events(
         return Mapped(dead=(_dead(-1, "events", message),))
     events: list[Event] = []
     dead: list[DeadItem] = []
-    ignored = 0
+    ignored, received_at = 0, as_text(webhook.received_at)
     for index, (case, scope) in enumerate(items):
         if only is not None and index not in only:
             continue
         try:
-            event = None if case is None else event_of(case, scope, webhook, project, index)
+            event = None if case is None else _event(case, scope, webhook, project, index, received_at)
         except Unmappable as error:
             dead.append(_dead(index, error.reason, str(error)))
         except ExpressionError as error:
@@ -64,6 +64,13 @@ def read_events(
             events += [event] if event else []
             ignored += event is None
     return Mapped(tuple(events), tuple(dead), ignored)
+
+
+def _event(case: Case, scope: dict[str, Any], webhook: Webhook, project: str, index: int, received_at: str) -> Event | None:
+    try:
+        return case.quick(scope, webhook, project, index, received_at)
+    except Exception:  # noqa: BLE001 - the fields one by one say what is wrong, if it is
+        return event_of(case, scope, webhook, project, index, received_at)
 
 
 def _dead(index: int, reason: str, message: str) -> DeadItem:

@@ -9,13 +9,13 @@ from ...errors import Unmappable
 from ...expr import ExpressionError, Inbound, to_time
 from ...model import Action, Event, Webhook
 from .items import with_lets
-from .texts import as_text, flat, short
+from .texts import LONGEST_SUMMARY, flat, short
 from .vocabulary import Case, Fields
 
-LONGEST_SUMMARY = 1024  # characters: what the narrowest common event format takes
 
-
-def event_of(case: Case, item_scope: dict[str, Any], webhook: Webhook, project: str, index: int) -> Event | None:
+def event_of(
+    case: Case, item_scope: dict[str, Any], webhook: Webhook, project: str, index: int, received_at: str
+) -> Event | None:
     """The event that an item is; None for `ignore`. Raises Unmappable, or ExpressionError where a `let` cannot be had."""
     fields, scope = case.map, with_lets(case.let, item_scope)
     assert fields.action is not None
@@ -23,7 +23,6 @@ def event_of(case: Case, item_scope: dict[str, Any], webhook: Webhook, project: 
     action = _of("action", fields.action, scope)
     if action == "ignore":
         return None
-    received_at = as_text(webhook.received_at)
     return Event(
         id=f"{webhook.id}-{index}",
         webhook_id=webhook.id,

@@ -22,11 +22,13 @@ def items_of(reading: Reading, scopes: Sequence[Mapping[str, Any]]) -> Iterator[
             continue
         assert case.events is not None
         try:
-            located = case.events.located(scope["payload"])
+            if "path" in case.names:
+                located = case.events.located(scope["payload"])
+                yield from ((case, scope | {"item": item, "path": path}) for path, item in located)
+            else:
+                yield from ((case, scope | {"item": item}) for item in case.events.entries(scope["payload"]))
         except ExpressionError as error:
             raise ExpressionError(f"events: {error}") from None
-        for path, item in located:
-            yield case, scope | {"item": item, "path": path}
 
 
 def _speaking(reading: Reading, scope: dict[str, Any]) -> Case | None:

@@ -10,6 +10,7 @@ import msgspec
 
 from ..words import EXACT
 
+LONGEST_SUMMARY = 1024  # characters: what the narrowest common event format takes
 LONGEST_KEY = 512  # characters; a longer dedup key is kept as its SHA-256
 
 
@@ -33,7 +34,8 @@ def flat(value: Any) -> str:
 
 def as_text(moment: datetime) -> str:
     """A moment as the text that events carry: RFC 3339 in UTC, milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    plain = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
+    return plain.isoformat(timespec="milliseconds") + "Z"
 
 
 def short(key: str) -> str:

@@ -10,6 +10,7 @@ from ...expr import Inbound, InboundDocument, Path
 from ...expr.functions.patterns import compiled
 from ...values import Keys
 from ..words import ActionLookup, Lookup, SeverityLookup
+from .quick import QuickEvent, quick_event
 
 
 class Let:
@@ -91,6 +92,16 @@ class Case(Keys, frozen=True):
     events: Path | None = None
     let: dict[str, Let] = {}
     map: Fields = Fields()
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names that its fields and its names for steps in between stand on."""
+        return frozenset(self.map.names()).union(*(let.names for let in self.let.values()))
+
+    @cached_property
+    def quick(self) -> QuickEvent:
+        """Its fields, compiled."""
+        return quick_event(self)
 
 
 class Reading(Keys, frozen=True):
