@@ -50,6 +50,8 @@ def prove(config: Config, webhook: Webhook, now: float) -> None:
 
 def greeting_before_proof(provider: Provider, webhook: Webhook) -> tuple[Handshake | None, dict[str, Any]]:
     """The handshake that is answered to anybody (GET and OPTIONS only, from the query and headers alone), if it is one."""
+    if not provider.handshake:
+        return None, {}
     scope = scope_of(webhook, dict(webhook.query))
     return greet(provider.handshake, webhook, scope, verified=False), scope
 

@@ -10,6 +10,8 @@ import re2
 
 def harmless(text: str) -> str:
     """Text that may hold what an attacker wrote, with everything that steers a terminal made visible."""
+    if text.isprintable():
+        return text
     return "".join(
         letter if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf") else f"\\u{ord(letter):04x}"
         for letter in text

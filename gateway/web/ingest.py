@@ -5,13 +5,13 @@ the pipeline, in bounded time and memory, with one shape of answer.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl
 
-import anyio
 import uuid_utils
 
 from .. import telemetry
@@ -36,6 +36,9 @@ MOST_DIGITS = 18  # of an announced length; a longer number is too large in any 
 BODY_DEADLINE = 10.0  # seconds
 BODY_BUDGET = 64 * 1024 * 1024  # bytes of bodies being read or worked on, over all requests
 BUSY = {"retry-after": "5"}
+NOTHING: frozenset[str] = frozenset()
+NOSNIFF = (b"x-content-type-options", b"nosniff")
+SANDBOX = (b"content-security-policy", b"sandbox; default-src 'none'")  # an echo is never a page of ours
 
 
 class Door:
@@ -115,7 +118,7 @@ class Door:
         chunks: list[bytes] = []
         size, kept = 0, False
         try:
-            with anyio.fail_after(self._patience):
+            async with asyncio.timeout(self._patience):
                 while True:
                     message = await receive()
                     if message["type"] == "http.disconnect":
@@ -167,26 +170,25 @@ def _too_large(limit: int) -> Refusal:
 
 def _headers(scope: Scope) -> tuple[dict[str, str], frozenset[str]]:
     pairs: list[tuple[bytes, bytes]] = scope["headers"]
-    sizes = [len(name) + len(value) for name, value in pairs]
-    if len(pairs) > MOST_HEADERS or sum(sizes) > LARGEST_HEADERS or max(sizes, default=0) > LARGEST_HEADER:
-        raise Refusal(431, "receive", "headers", "the headers are too many or too large")
     headers: dict[str, str] = {}
     repeated: set[str] = set()
+    size = largest = 0
     for raw_name, raw_value in pairs:
+        length = len(raw_name) + len(raw_value)
+        size += length
+        largest = length if length > largest else largest
         name = raw_name.decode("latin-1").lower()
         if name in headers:
             repeated.add(name)
         else:
             headers[name] = raw_value.decode("latin-1")
-    return headers, frozenset(repeated)
+    if len(pairs) > MOST_HEADERS or size > LARGEST_HEADERS or largest > LARGEST_HEADER:
+        raise Refusal(431, "receive", "headers", "the headers are too many or too large")
+    return headers, frozenset(repeated) if repeated else NOTHING
 
 
 def _webhook(name: str, rest: str, scope: Scope, headers: dict[str, str], repeated: frozenset[str], body: bytes) -> Webhook:
     raw_query = scope["query_string"].decode("latin-1")
-    try:
-        pairs = parse_qsl(raw_query, keep_blank_values=True, max_num_fields=MOST_HEADERS)
-    except ValueError:
-        raise Refusal(400, "receive", "query", f"the query has more than {MOST_HEADERS} parameters") from None
     path = scope["raw_path"].decode("latin-1")  # as it was called: some senders sign it
     return Webhook(
         id=str(uuid_utils.uuid7()),
@@ -196,11 +198,19 @@ def _webhook(name: str, rest: str, scope: Scope, headers: dict[str, str], repeat
         method=scope["method"],
         url=f"{scope['scheme']}://{headers.get('host', '')}{path}" + (f"?{raw_query}" if raw_query else ""),
         headers=headers,
-        query=dict(reversed(pairs)),  # of a parameter that comes twice, the first counts
+        query=_query(raw_query) if raw_query else {},
         repeated=repeated,
         client=_client(scope),
         rest=rest,
     )
+
+
+def _query(raw: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(raw, keep_blank_values=True, max_num_fields=MOST_HEADERS)
+    except ValueError:
+        raise Refusal(400, "receive", "query", f"the query has more than {MOST_HEADERS} parameters") from None
+    return dict(reversed(pairs))  # of a parameter that comes twice, the first counts
 
 
 def _client(scope: Scope) -> str:
@@ -209,9 +219,9 @@ def _client(scope: Scope) -> str:
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    headers = answer.headers | {"x-content-type-options": "nosniff", "content-length": str(len(answer.body))}
+    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in answer.headers.items()]
+    raw += NOSNIFF, (b"content-length", b"%d" % len(answer.body))
     if not answer.headers.get("content-type", "").startswith("application/json"):
-        headers["content-security-policy"] = "sandbox; default-src 'none'"  # an echo is never a page of ours
-    raw = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+        raw.append(SANDBOX)
     await send({"type": "http.response.start", "status": answer.status, "headers": raw})
     await send({"type": "http.response.body", "body": answer.body})
