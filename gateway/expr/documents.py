@@ -73,7 +73,7 @@ def _source(data: Any, where: Where, expressions: Mapping[Where, Expression], wr
             pairs = ((key, _source(value, (*where, key), expressions, writing)) for key, value in data.items())
             return writing.mapping(pairs)
         case list():
-            return writing.list(_source(value, (*where, index), expressions, writing) for index, value in enumerate(data))
+            return writing.sequence(_source(value, (*where, index), expressions, writing) for index, value in enumerate(data))
     return writing.constant(data)
 
 

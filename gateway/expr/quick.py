@@ -30,13 +30,15 @@ class Unusual(Exception):
 
 class Writing:
     """
-    Python source on its way. `names` are the constants and functions that it uses; `variables` says which names of the scope
-    stand in variables of the source, so that nobody looks them up again.
+    Python source on its way: an expression or, with `statements`, the body of a function. `names` are the constants and functions
+    that it uses; `variables` says which names of the scope stand in a variable.
     """
 
-    def __init__(self, variables: Mapping[str, str] | None = None) -> None:
-        self.variables = dict(variables or {})
-        self.asks = False  # whether it calls an expression with the scope
+    def __init__(self, statements: list[str] | None = None) -> None:
+        self.variables: dict[str, str] = {}
+        self.asks = False  # whether anybody is given the scope
+        self._statements = statements
+        self._mappings: dict[tuple[str, tuple[str, ...]], str] = {}  # the variables with the mappings under these keys
         self.names: dict[str, Any] = {
             "__builtins__": {},
             "isinstance": isinstance,
@@ -48,6 +50,7 @@ class Writing:
             "kept": kept,
             "listed": _listed,
             "mapped": _mapped,
+            "nothing": {},
             "printed": printed,
             "seen": _seen,
         }
@@ -68,12 +71,26 @@ class Writing:
         self.asks = True
         return f"{self.constant(expression)}(scope)"
 
+    @property
+    def statements(self) -> list[str]:
+        """The body of a function so far."""
+        assert self._statements is not None
+        return self._statements
+
+    def let(self, source: str) -> str:
+        """A variable of the function with this value."""
+        name = self.variable()
+        self.statements.append(f"{name} = {source}")
+        return name
+
     def variable(self) -> str:
         """A name that nothing else has."""
         return self.constant(None).replace("c", "v")
 
     def path(self, root: str, keys: Sequence[Any]) -> str:
         """What lies under these keys, one after the other; None where there is nothing or an empty text."""
+        if self._statements is not None and root in self.variables and keys and all(isinstance(key, str) for key in keys):
+            return self._found(f"{self._mapping(root, tuple(keys[:-1]))}.get({self.constant(keys[-1])})")
         source = self.variables.get(root) or f"scope.get({self.constant(root)})"
         for key in keys:
             if isinstance(key, str):
@@ -81,14 +98,25 @@ class Writing:
                 source = f"({found}.get({self.constant(key)}) if isinstance({found} := {source}, dict) else None)"
             else:
                 source = f"at({source}, {self.constant(key)})"
+        return self._found(source)
+
+    def _found(self, source: str) -> str:
         found = self.variable()
         return f"(({found} := {source}) or blank({found}))"
+
+    def _mapping(self, root: str, keys: tuple[str, ...]) -> str:
+        """The variable of a function that holds the mapping under these keys; an empty one if there is none."""
+        if (root, keys) not in self._mappings:
+            source = f"{self._mapping(root, keys[:-1])}.get({self.constant(keys[-1])})" if keys else self.variables[root]
+            variable = self._mappings[root, keys] = self.let(source)
+            self.statements.append(f"if not isinstance({variable}, dict): {variable} = nothing")
+        return self._mappings[root, keys]
 
     def mapping(self, pairs: Iterable[tuple[Any, str]]) -> str:
         """A mapping from constant keys to values given as source; those that find nothing are left out."""
         return f"mapped({{{''.join(f'{self.constant(key)}: {source}, ' for key, source in pairs)}}})"
 
-    def list(self, sources: Iterable[str]) -> str:
+    def sequence(self, sources: Iterable[str]) -> str:
         """A list of values given as source; those that find nothing are left out."""
         return f"listed([{', '.join(sources)}])"
 
@@ -110,8 +138,18 @@ class Writing:
         return f"printed({self.value(node)})"
 
     def _seen(self, node: nodes.Node) -> str:
-        """A value where it makes a difference that nothing is Missing, and not null."""
-        return self.value(node) if isinstance(node, nodes.Const) else f"seen({self.value(node)})"
+        """A value where it makes a difference that what a path does not find is Missing, and not null."""
+        match node:
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem():
+                return f"seen({self.value(node)})"
+            case nodes.Or():
+                return f"({self.value(node.left)} or {self._seen(node.right)})"
+            case nodes.And():
+                return f"({self._seen(node.left)} and {self._seen(node.right)})"
+            case nodes.CondExpr():
+                otherwise = "seen(None)" if node.expr2 is None else self._seen(node.expr2)
+                return f"({self._seen(node.expr1)} if {self.value(node.test)} else {otherwise})"
+        return self.value(node)
 
     def _values(self, several: Sequence[nodes.Node]) -> str:
         return ", ".join(map(self._seen, several))
@@ -130,6 +168,7 @@ class Writing:
         args, named = list(map(_constant, node.args)), {str(pair.key): _constant(pair.value) for pair in node.kwargs}
         if node.name not in FUNCTIONS:
             raise Unusual
+        self.asks = True
         return f"{self.constant(prepared(node.name, args, named))}(scope, {self._seen(node.node)})"
 
     def _tested(self, node: nodes.Test) -> str:

@@ -80,7 +80,11 @@ class Words(Keys, frozen=True):
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The word; ValueError for one that is in no row where there is no default."""
-        key = "" if self.from_ is None else _key(self.from_.text, self.from_(scope))
+        return self.word_of(None if self.from_ is None else self.from_(scope))
+
+    def word_of(self, found: Any) -> Any:
+        """The word for what `from` finds. ValueError as above."""
+        key = "" if self.from_ is None else _key(self.from_.text, found)
         if not key:
             if self.for_nothing is None:
                 raise ValueError(f"{self.from_.text if self.from_ else ''} finds nothing, and there is no `absent`")

@@ -7,10 +7,10 @@ alone says what is wrong with it. A property test holds both to the same events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ...expr import Inbound, to_time
+from ...expr import Inbound, InboundDocument, to_time
 from ...expr.environment import Missing
 from ...expr.quick import Unusual, Writing
 from ...model import Event, Webhook
@@ -18,7 +18,7 @@ from ..words import Words
 from .texts import LONGEST_SUMMARY, flat, short
 
 if TYPE_CHECKING:
-    from .vocabulary import Case, Fields, Let
+    from .vocabulary import Case, Fields
 
 LONGEST_LINE = 64 * 1024  # characters; longer ones are rare, and not for here
 
@@ -30,68 +30,76 @@ def quick_event(case: Case) -> QuickEvent:
     The event that an item is, made of its scope, its webhook, the project, its index and the time of receipt; None for `ignore`.
     What it raises says nothing but that `event_of` must do it.
     """
-    writing = Writing()
+    writing = Writing(statements=[])
     writing.names |= {"Event": Event, "Unusual": Unusual, "labelled": _labelled, "line": _line, "short": short, "time": to_time}
-    lines = ["def read(scope, webhook, project, index, received_at):"]
-    lines += [f"    {line}" for line in [*_names(case, writing), *_fields(case.map, writing)]]
+    named = _names(case, writing)
+    _fields(case.map, writing)
+    body = [line for line in writing.statements if writing.asks or line not in named]
+    lines = ["def read(scope, webhook, project, index, received_at):", *(f"    {line}" for line in body)]
     made: dict[str, Any] = {}
     exec("\n".join(lines), writing.names, made)  # noqa: S102 - as in expr.quick: nothing of a file stands in the source
     read: QuickEvent = made["read"]
     return read
 
 
-def _names(case: Case, writing: Writing) -> Iterator[str]:
-    """The names that are used, each in a variable; in the scope too, for what is asked there."""
+def _names(case: Case, writing: Writing) -> set[str]:
+    """Each name in a variable. And the lines that put them into the scope as well, if anybody is asked there."""
     for name in sorted(case.names - set(case.let)):
-        yield f"{_variable(name, writing)} = scope.get({writing.constant(name)})"
-    if case.let:
-        yield "scope = dict(scope)"
+        writing.variables[name] = writing.let(f"scope.get({writing.constant(name)})")
+    named = {"scope = dict(scope)"} if case.let else set()
+    writing.statements.extend(named)
     for name, let in case.let.items():
-        source = _let(let, writing)
-        yield f"scope[{writing.constant(name)}] = {_variable(name, writing)} = {source}"
-
-
-def _variable(name: str, writing: Writing) -> str:
-    writing.variables[name] = variable = writing.variable()
-    return variable
-
-
-def _let(let: Let, writing: Writing) -> str:
-    return _word(let.value, writing) if isinstance(let.value, Words) else let.value.source(writing)
+        source = _word(let.value, writing) if isinstance(let.value, Words) else let.value.source(writing)
+        writing.variables[name] = variable = writing.let(source)
+        writing.statements.append(f"scope[{writing.constant(name)}] = {variable}")
+        named.add(writing.statements[-1])
+    return named
 
 
 def _word(words: Words, writing: Writing) -> str:
-    """A look-up: what is in a row as it stands is found at once, whatever else there is to it the look-up itself says."""
+    """A look-up: what is in a row as it stands is found at once, and the look-up itself says whatever else there is to it."""
+    found, word_of = writing.variable(), writing.constant(words.word_of)
     if words.from_ is None:
-        return writing.call(words)
-    found, nothing = writing.variable(), writing.constant(words.for_nothing)
-    rows = writing.constant(words.rows.plain)
+        return f"{word_of}(None)"
+    rows, nothing = writing.constant(words.rows.plain), writing.constant(words.for_nothing)
     key = f"isinstance({found} := {words.from_.source(writing)}, str)"
-    return f"(({rows}.get({found}) if {key} else {nothing} if {found} is None else None) or {writing.call(words)})"
+    return f"(({rows}.get({found}) if {key} else {nothing} if {found} is None else None) or {word_of}({found}))"
 
 
-def _fields(fields: Fields, writing: Writing) -> Iterator[str]:
+def _fields(fields: Fields, writing: Writing) -> None:
     assert fields.action is not None
     assert fields.severity is not None
 
     def text(expression: Inbound | None) -> str:
         return "''" if expression is None else f"line({expression.source(writing, bounded=True)})"
 
-    yield f"action = {_word(fields.action, writing)}"
-    yield "if action == 'ignore': return None"
-    yield f"summary = {text(fields.summary)}"
-    yield f"dedup_key = {text(fields.dedup_key)}"
-    yield "if not summary or not (dedup_key or action == 'notice'): raise Unusual"
-    at = "None" if fields.occurred_at is None else f"time({fields.occurred_at.source(writing)})"
-    labels = "{}" if fields.labels is None else f"labelled({fields.labels.source(writing)})"
-    yield f"severity = {_word(fields.severity, writing)}"
-    yield "return Event("
-    yield "    id=f'{webhook.id}-{index}', webhook_id=webhook.id, provider=webhook.provider, project=project,"
-    yield "    action=action, severity=severity, received_at=received_at,"
-    yield f"    summary=summary[:{LONGEST_SUMMARY}], dedup_key=short(dedup_key), occurred_at={at} or received_at,"
-    yield f"    type={text(fields.type)}, source={text(fields.source)}, url={text(fields.url)}, labels={labels},"
-    yield f"    details={'None' if fields.details is None else fields.details.source(writing)},"
-    yield ")"
+    def value(document: InboundDocument | None) -> str:
+        return "None" if document is None else document.source(writing)
+
+    write = writing.statements.append
+    action = writing.let(_word(fields.action, writing))
+    write(f"if {action} == 'ignore': return None")
+    summary, dedup_key = writing.let(text(fields.summary)), writing.let(text(fields.dedup_key))
+    write(f"if not {summary} or not ({dedup_key} or {action} == 'notice'): raise Unusual")
+    at = "received_at" if fields.occurred_at is None else f"time({fields.occurred_at.source(writing)}) or received_at"
+    given = {
+        "id": "f'{webhook.id}-{index}'",
+        "webhook_id": "webhook.id",
+        "provider": "webhook.provider",
+        "project": "project",
+        "type": text(fields.type),
+        "action": action,
+        "dedup_key": f"short({dedup_key})",
+        "severity": _word(fields.severity, writing),
+        "summary": f"{summary}[:{LONGEST_SUMMARY}]",
+        "source": text(fields.source),
+        "occurred_at": at,
+        "received_at": "received_at",
+        "url": text(fields.url),
+        "labels": f"labelled({value(fields.labels)})",
+        "details": value(fields.details),
+    }
+    write(f"return Event({', '.join(f'{name}={source}' for name, source in given.items())})")
 
 
 def _line(value: Any) -> str:
