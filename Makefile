@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types imports schemas validate docs lock soak clean
+.PHONY: help setup run test check format lint types imports schemas validate docs lock bench soak clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## +/|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ docs: $(DEV)     ## renew what is made from the code: the reference and the JSON
 lock:            ## renew the locks (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev pyproject.toml -o requirements/dev.lock
+
+bench: $(DEV)    ## measure: P1 to P9 as ratios, in about ten minutes
+	$(BIN)/python -m benchmarks
 
 soak: $(DEV)     ## 50 kills under load instead of CI's 5
 	SOAK_KILLS=50 $(BIN)/python -m pytest tests/e2e/test_kill.py -s

@@ -26,7 +26,7 @@ match: {match}
 request:
   url: {url}
   json: {{ id: $.id, action: $.action, key: $.dedup_key, severity: $.severity, summary: $.summary, at: $.occurred_at }}
-{batch}
+{compress}{batch}
 limits: {{ timeout: 10s, concurrency: {concurrency} }}
 retry: {{ attempts: 10, first_delay: 1s, max_delay: 1s }}
 breaker: {{ failures: 5, pause: {pause} }}
@@ -44,7 +44,15 @@ def provider() -> str:
 
 def sink(name: str, url: str, *, batch: str = ONE, concurrency: int = 32, pause: str = "1h", match: str = "{}") -> str:
     """A sink file. One whose URL refuses everything is left alone after five tries: its deliveries are kept and wait."""
-    return _SINK.format(name=name, url=url, batch=batch, concurrency=concurrency, pause=pause, match=match)
+    return _SINK.format(
+        name=name,
+        url=url,
+        batch=batch,
+        concurrency=concurrency,
+        pause=pause,
+        match=match,
+        compress="  compress: gzip\n" if batch else "",
+    )
 
 
 def write(root: Path, sinks: dict[str, str], *, more: int = 0) -> Path:

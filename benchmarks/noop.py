@@ -17,5 +17,10 @@ async def take(provider: str, request: Request) -> dict[str, bool]:
 
 if __name__ == "__main__":
     uvicorn.run(
-        Litestar([take], openapi_config=None), port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, log_config=None
+        Litestar([take], openapi_config=None),
+        port=int(sys.argv[1]),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_config=None,
     )

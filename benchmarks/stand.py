@@ -20,6 +20,7 @@ from msgspec import convert, to_builtins
 from . import files
 from .load import Load, Measured
 
+GATEWAY = str(Path(sys.executable).with_name("gateway"))
 NOWHERE = "http://127.0.0.1:9/"  # nothing listens on the discard port: a sink there is left alone, and its deliveries wait
 
 
@@ -99,10 +100,26 @@ class Process:
 @contextmanager
 def noop() -> Iterator[Process]:
     """The handler that does nothing."""
+    yield from _running("benchmarks.noop", "/")
+
+
+@contextmanager
+def naive() -> Iterator[Process]:
+    """What most people would write first."""
+    yield from _running("benchmarks.naive", "/", database=True)
+
+
+@contextmanager
+def receiver() -> Iterator[Process]:
+    """A receiver that answers 200."""
+    yield from _running("benchmarks.receiver", "/")
+
+
+def _running(module: str, ready: str, *, database: bool = False) -> Iterator[Process]:
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as directory:
         port = free_port()
-        command = [sys.executable, "-m", "benchmarks.noop", str(port)]
-        process = Process(command, port, dict(os.environ), Path(directory) / "log", "/")
+        command = [sys.executable, "-m", module, str(port)] + ([f"{directory}/database"] if database else [])
+        process = Process(command, port, dict(os.environ), Path(directory) / "log", ready)
         try:
             yield process
         finally:
@@ -113,7 +130,7 @@ def noop() -> Iterator[Process]:
 def gateway(root: Path, config: Path | None, environment: dict[str, str] | None = None) -> Iterator[Process]:
     """A gateway whose database and log lie in `root`."""
     port = free_port()
-    command = [str(Path(sys.executable).with_name("gateway")), "serve", "--port", str(port)] + (["--config", str(config)] if config else [])
+    command = [GATEWAY, "serve", "--port", str(port)] + (["--config", str(config)] if config else [])
     settings = {"GATEWAY_STORE": f"sqlite:///{root}/gateway.db", "GATEWAY_ADMIN_TOKEN": "bench"}
     everything = {**os.environ, **settings, **files.ENVIRONMENT, **(environment or {})}
     process = Process(command, port, everything, root / "log", "/readyz")
@@ -121,3 +138,12 @@ def gateway(root: Path, config: Path | None, environment: dict[str, str] | None 
         yield process
     finally:
         process.stop()
+
+
+def delivered(process: Process, sink: str) -> int:
+    """How many deliveries of a sink have arrived, durably."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{process.port}/metrics", timeout=10) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith(f'gateway_deliveries{{sink="{sink}",state="delivered"}}'):
+                return int(float(line.rpartition(" ")[2]))
+    return 0

@@ -20,6 +20,7 @@ from .replay import Replays
 from .store import Store, open_store
 from .timers import Timers
 from .web import build
+from .web.protocol import BoundedProtocol
 from .worker import Worker
 
 
@@ -114,7 +115,7 @@ def _server(config: Config, door: object) -> Server:
             door,  # type: ignore[arg-type]  # uvicorn's own ASGI type is narrower than the protocol
             host=config.settings.host,
             port=config.settings.port,
-            http="h11",  # it bounds what a sender may say before its headers end; httptools keeps them all
+            http=BoundedProtocol,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -123,7 +124,6 @@ def _server(config: Config, door: object) -> Server:
             forwarded_allow_ips=[network.text for network in config.settings.trusted_proxies],
             lifespan="on",
             timeout_graceful_shutdown=int(config.settings.drain),
-            h11_max_incomplete_event_size=64 * 1024,
         )
     )
 

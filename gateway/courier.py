@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
@@ -48,7 +49,7 @@ class Trip(Struct, frozen=True, kw_only=True):
     client: Client
     clock: Callable[[], float]
     chance: Callable[[], float]
-    say: Callable[[str], None]
+    say: Callable[[str], Awaitable[None]]
     note: Callable[[Steps], Awaitable[bool]] | None
     until: float  # epoch seconds after which no request is begun
 
@@ -65,8 +66,8 @@ async def bring(  # noqa: PLR0913 - what the world gives it: files, network, tim
     deliveries: Sequence[Delivery],
     clock: Callable[[], float] = time.time,
     chance: Callable[[], float] = random.random,
-    say: Callable[[str], None] = print,
     *,
+    say: Callable[[str], Awaitable[None]],
     note: Callable[[Steps], Awaitable[bool]] | None = None,
 ) -> list[Result]:
     """
@@ -116,7 +117,7 @@ async def _bring(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
 
 async def _bring_now(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
     if trip.sink.print is not None:
-        return [_print(trip, delivery) for delivery in deliveries]
+        return [await _print(trip, delivery) for delivery in deliveries]
     if trip.sink.steps:
         return [await _walk(trip, delivery) for delivery in deliveries]
     return await _send_together(trip, deliveries)
@@ -167,13 +168,19 @@ async def visit(client: Client, page: Visit, scope: Mapping[str, Any]) -> None:
         raise Undelivered(f"the page to visit answered {response.status}", reason="answer")
 
 
-def _print(trip: Trip, delivery: Delivery) -> Result:
+async def _print(trip: Trip, delivery: Delivery) -> Result:
     assert trip.sink.print is not None
+    began = trip.clock()
     try:
-        trip.say(" ".join(harmless(str(trip.sink.print(trip.scope(delivery)) or "")).split()))
+        text = " ".join(harmless(str(trip.sink.print(trip.scope(delivery)) or "")).split())
+        with anyio.fail_after(trip.sink.limits.timeout):
+            await trip.say(text)
     except ExpressionError as error:
-        return _settled(trip, delivery, Judgement("dead", f"render: print: {error}"), trip.clock(), None)
-    return _settled(trip, delivery, Judgement("delivered", "printed"), trip.clock(), None)
+        return _settled(trip, delivery, Judgement("dead", f"render: print: {error}"), began, None)
+    except (OSError, TimeoutError):
+        stuck = Judgement("retry", "print: nobody reads standard output, and the line did not go out")
+        return _settled(trip, delivery, stuck, began, None)
+    return _settled(trip, delivery, Judgement("delivered", "printed"), began, None)
 
 
 async def _send_together(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:

@@ -9,8 +9,9 @@ Everything before the transaction is pure: the same webhook, clock and configura
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import telemetry
@@ -19,6 +20,7 @@ from .model import Delivery, Webhook
 from .reading import decider, greeting_before_proof, prove, understand
 from .stages.answer import Answer, Handshake, Reply, accepted, fill
 from .store import Intake, Result
+from .voice import Voice
 
 if TYPE_CHECKING:
     from .config import Config
@@ -27,10 +29,21 @@ if TYPE_CHECKING:
 
 
 class Pipeline:
-    """One configuration snapshot, one store, one client. `wake` is told which sinks have something to do."""
+    """
+    One configuration snapshot, one store, one client, a clock, and a voice for the sinks that print. `wake` is told which sinks
+    have something to do.
+    """
 
-    def __init__(self, config: Config, store: Store, client: Client, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        client: Client,
+        clock: Callable[[], float] = time.time,
+        say: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
         self.config, self.store, self.client, self.clock = config, store, client, clock
+        self.say = say or Voice(sys.stdout).tell
         self.wake: Callable[[Iterable[str]], None] = lambda sinks: None
 
     async def ingest(self, webhook: Webhook) -> Answer:
@@ -73,7 +86,7 @@ class Pipeline:
 
     async def deliver(self, sink: str, deliveries: Sequence[Delivery]) -> list[Result]:
         """Try once to bring claimed deliveries to their sink, and write down how it went."""
-        results = await bring(self.config, self.client, sink, deliveries, self.clock, note=self.store.note)
+        results = await bring(self.config, self.client, sink, deliveries, self.clock, say=self.say, note=self.store.note)
         now = self.clock()
         await self.store.record(results, now=now)
         for each in results:

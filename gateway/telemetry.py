@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, TextIO
 
 import msgspec
@@ -19,6 +20,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from . import __version__
 from .model import Attempt, Delivery, Incident, Receipt, Webhook
 from .values import harmless
+from .voice import Voice
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 REGISTRY = CollectorRegistry()
@@ -38,6 +40,10 @@ _DELIVERIES = Gauge("gateway_deliveries", "Deliveries by state.", ["sink", "stat
 _OWED = Gauge("gateway_deliveries_accepted", "Deliveries ever owed: the sum of gateway_deliveries.", ["sink"], registry=REGISTRY)
 _PAUSED = Gauge("gateway_sink_paused", "1 while a sink is left alone.", ["sink"], registry=REGISTRY)
 _STUMBLES = Counter("gateway_worker_stumbles", "Errors of the store that the worker met.", ["sink"], registry=REGISTRY)
+_CUT_OFF = Counter(
+    "gateway_connections_cut_off", "Connections ended before they said a whole request.", ["reason"], registry=REGISTRY
+)
+_DROPPED = Counter("gateway_log_lines_dropped", "Lines of the log that were not read in time.", registry=REGISTRY)
 _LOADED = Gauge("gateway_config_loaded_timestamp_seconds", "When the configuration was loaded.", registry=REGISTRY)
 _RELOADED = Gauge(
     "gateway_config_last_reload_successful",
@@ -53,35 +59,41 @@ SHORTEST_MASKED = 4
 
 def set_up(*, dev: bool, secrets: Callable[[], Sequence[str]], stream: TextIO | None = None) -> None:
     """Log JSON lines to standard error; in dev mode on a terminal, lines for people. `secrets` gives what must be masked."""
-    global _secrets  # noqa: PLW0603 - logging is the one thing a process has once
-    _secrets = secrets
+    global _secrets, _voice, _log  # noqa: PLW0603 - logging is the one thing a process has once
+    finish()
     out = stream or sys.stderr
     human = dev and out.isatty()
+    _secrets, _voice = secrets, Voice(out, _lines_lost)
     structlog.configure(
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
-            structlog.processors.add_log_level,
-            _mask,
-            structlog.dev.ConsoleRenderer(colors=True) if human else _as_json,
-        ],
-        logger_factory=lambda *_: _Lines(out),
+        processors=[_stamp, _mask, structlog.dev.ConsoleRenderer(colors=True)] if human else [_stamp, _as_json],
+        logger_factory=lambda *_: _Lines(_voice),
         cache_logger_on_first_use=False,
     )
+    _log = structlog.get_logger().bind()  # once: to find it anew costs as much as a line
+
+
+def finish() -> None:
+    """Write what is left to be written; it may take a second where nobody reads."""
+    if _voice is not None:
+        _voice.close()
 
 
 class _Lines:
-    """Writes lines. One that cannot be written is lost: what was accepted stays accepted, whatever becomes of standard error."""
+    """What structlog writes to. One that cannot be written is lost."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
 
     def msg(self, line: str) -> None:
         """Write one."""
-        with suppress(OSError, ValueError):
-            self._stream.write(f"{line}\n")
-            self._stream.flush()
+        if not self._voice.say(line):
+            _DROPPED.inc()
 
     debug = info = warning = error = msg
+
+
+def _lines_lost(count: int) -> None:
+    _log.error("log.lost", lines=count, message="nobody read the log for a while; these lines are lost")
 
 
 def conceal(secrets: Callable[[], Sequence[str]]) -> None:
@@ -90,9 +102,17 @@ def conceal(secrets: Callable[[], Sequence[str]]) -> None:
     _secrets = secrets
 
 
+def _stamp(logger: Any, method: str, event: Any) -> Any:
+    return {"ts": f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z", "level": method, **event}
+
+
 def _mask(logger: Any, method: str, event: Any) -> Any:
-    secrets = [secret for secret in _secrets() if len(secret) >= SHORTEST_MASKED]
+    secrets = _masks()
     return {key: _masked(value, secrets) for key, value in event.items()}
+
+
+def _masks() -> list[str]:
+    return [secret for secret in _secrets() if len(secret) >= SHORTEST_MASKED]
 
 
 def _masked(value: Any, secrets: Sequence[str]) -> Any:
@@ -106,23 +126,36 @@ def _masked(value: Any, secrets: Sequence[str]) -> Any:
 
 
 def _as_json(logger: Any, method: str, event: Mapping[str, Any]) -> str:
-    first = {key: event[key] for key in ("ts", "level", "event") if key in event}
-    line = msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+    ordered = {"ts": event["ts"], "level": event["level"], "event": event["event"], **event}
+    try:
+        line = _encode(ordered).decode()
+    except UnicodeEncodeError:
+        line = ""
+    if line and line.isprintable() and "\\" not in line and not any(secret in line for secret in _masks()):
+        return line  # as nearly always: there is nothing in it that must not be
+    line = _encode(_mask(logger, method, ordered)).decode()
     return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # some readers take these for the end of the line
 
 
-def _log() -> Any:
-    return structlog.get_logger()
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+_voice: Voice | None = None
+_log: Any = structlog.get_logger()
+
+
+@lru_cache(maxsize=4096)
+def _of(metric: Any, *labels: str) -> Any:
+    """A metric with its labels: names from the configuration and bounded words, so these are few."""
+    return metric.labels(*labels)
 
 
 def webhook_taken(webhook: Webhook, receipt: Receipt, *, seconds: float) -> None:
     """A webhook was accepted and is on disk."""
     outcome = "duplicate" if receipt.duplicate else "dead" if receipt.dead and not receipt.events else "accepted"
-    _WEBHOOKS.labels(webhook.provider, outcome).inc()
-    _INGEST.labels(webhook.provider).observe(seconds)
+    _of(_WEBHOOKS, webhook.provider, outcome).inc()
+    _of(_INGEST, webhook.provider).observe(seconds)
     for told in receipt.events if not receipt.duplicate else ():
-        _EVENTS.labels(webhook.provider, told.action, told.outcome).inc()
-    level = _log().warning if receipt.dead else _log().info
+        _of(_EVENTS, webhook.provider, told.action, told.outcome).inc()
+    level = _log.warning if receipt.dead else _log.info
     level(
         "webhook.taken",
         provider=webhook.provider,
@@ -142,26 +175,29 @@ def webhook_taken(webhook: Webhook, receipt: Receipt, *, seconds: float) -> None
 
 def webhook_refused(provider: str, *, stage: str, reason: str, message: str, status: int, client: str) -> None:
     """A webhook was refused; nothing of it was kept. `provider` is "" where there is none of that name."""
-    _REFUSED.labels(provider, stage, reason).inc()
-    _log().warning(
-        "webhook.refused", provider=provider, stage=stage, reason=reason, message=message, status=status, client=client
-    )
+    _of(_REFUSED, provider, stage, reason).inc()
+    _log.warning("webhook.refused", provider=provider, stage=stage, reason=reason, message=message, status=status, client=client)
+
+
+def connection_cut_off(reason: str) -> None:
+    """A connection was ended because it was too slow, said too much, or was one too many."""
+    _of(_CUT_OFF, reason).inc()
 
 
 def hands_shaken(webhook: Webhook, *, visited: bool) -> None:
     """A message that only sets the door up was answered."""
-    _WEBHOOKS.labels(webhook.provider, "handshake").inc()
-    _log().info("webhook.handshake", provider=webhook.provider, webhook_id=webhook.id, visited=visited)
+    _of(_WEBHOOKS, webhook.provider, "handshake").inc()
+    _log.info("webhook.handshake", provider=webhook.provider, webhook_id=webhook.id, visited=visited)
 
 
 def delivery_tried(delivery: Delivery, attempt: Attempt | None, *, state: str, verdict: str, due_in: float) -> None:
     """One try of a delivery ended, or it was cancelled untried."""
     if attempt is not None:
         code = f"{attempt.status // 100}xx" if attempt.status else "none"
-        _ATTEMPTS.labels(delivery.sink, attempt.verdict, code).inc()
-        _ATTEMPT.labels(delivery.sink).observe(attempt.seconds)
+        _of(_ATTEMPTS, delivery.sink, attempt.verdict, code).inc()
+        _of(_ATTEMPT, delivery.sink).observe(attempt.seconds)
     level = "info" if state in ("delivered", "cancelled") else "error" if state == "dead" else "warning"
-    getattr(_log(), level)(
+    getattr(_log, level)(
         "delivery.tried",
         sink=delivery.sink,
         delivery_id=delivery.id,
@@ -179,65 +215,65 @@ def delivery_tried(delivery: Delivery, attempt: Attempt | None, *, state: str, v
 
 def nothing_to_remember(sink: str, step: str, message: str) -> None:
     """A step was done, and its answer does not hold what the file wants to remember; a later step may wait for it in vain."""
-    _log().warning("step.forgot", sink=sink, step=step, message=message)
+    _log.warning("step.forgot", sink=sink, step=step, message=message)
 
 
 def sink_paused(sink: str, reason: str) -> None:
     """A sink is left alone for a while."""
-    _PAUSED.labels(sink).set(1)
-    _log().error("sink.paused", sink=sink, reason=reason)
+    _of(_PAUSED, sink).set(1)
+    _log.error("sink.paused", sink=sink, reason=reason)
 
 
 def sink_resumed(sink: str) -> None:
     """A sink takes deliveries again."""
-    _PAUSED.labels(sink).set(0)
-    _log().info("sink.resumed", sink=sink)
+    _of(_PAUSED, sink).set(0)
+    _log.info("sink.resumed", sink=sink)
 
 
 def sink_off(sink: str, reason: str, *, shipped: bool) -> None:
     """A sink is off, because a variable or secret of its file has no value. A shipped one is off without a fuss."""
-    (_log().debug if shipped else _log().warning)("sink.off", sink=sink, reason=reason, shipped=shipped)
+    (_log.debug if shipped else _log.warning)("sink.off", sink=sink, reason=reason, shipped=shipped)
 
 
 def no_sink_is_on() -> None:
     """Webhooks are taken in and kept, and nobody is told of them."""
-    _log().warning("sinks.none", message="no sink is on: events are kept, and nobody is told of them")
+    _log.warning("sinks.none", message="no sink is on: events are kept, and nobody is told of them")
 
 
 def provider_open(provider: str, unset: str) -> None:
     """Dev mode: a provider takes unsigned webhooks, because its secret is not set."""
-    _log().warning("provider.open", provider=provider, unset=unset, message="DEV MODE: this door is open")
+    _log.warning("provider.open", provider=provider, unset=unset, message="DEV MODE: this door is open")
 
 
 def provider_closed(provider: str, unset: str) -> None:
     """A provider answers 503, because its secret is not set."""
-    _log().warning("provider.closed", provider=provider, unset=unset, message="it answers 503 until the secret is set")
+    _log.warning("provider.closed", provider=provider, unset=unset, message="it answers 503 until the secret is set")
 
 
 def incident_went_quiet(incident: Incident) -> None:
     """An incident resolved by itself: it had not triggered for as long as its provider file says."""
-    _log().info("incident.quiet", provider=incident.provider, incident_id=incident.id, dedup_key=incident.dedup_key)
+    _log.info("incident.quiet", provider=incident.provider, incident_id=incident.id, dedup_key=incident.dedup_key)
 
 
 def replayed(kind: str, id: str, *, deliveries: int, events: int) -> None:
     """Somebody put something through again: deliveries wait to be sent once more, or a webhook made new events."""
-    _log().info("replayed", kind=kind, id=id, deliveries=deliveries, events=events)
+    _log.info("replayed", kind=kind, id=id, deliveries=deliveries, events=events)
 
 
 def deliveries_orphaned(count: int) -> None:
     """Deliveries died because their sink's file is gone."""
-    _log().error("deliveries.orphaned", count=count, message="their sink's file is gone; they are dead letters")
+    _log.error("deliveries.orphaned", count=count, message="their sink's file is gone; they are dead letters")
 
 
 def pruned(rows: int) -> None:
     """Rows older than the settings' `retention` were forgotten."""
-    _log().info("store.pruned", rows=rows)
+    _log.info("store.pruned", rows=rows)
 
 
 def worker_stumbled(sink: str, message: str) -> None:
     """The store refused the worker; it goes on in a moment."""
-    _STUMBLES.labels(sink).inc()
-    _log().error("worker.stumbled", sink=sink, message=message)
+    _of(_STUMBLES, sink).inc()
+    _log.error("worker.stumbled", sink=sink, message=message)
 
 
 def failed_unexpectedly(where: str, error: BaseException) -> None:
@@ -246,26 +282,26 @@ def failed_unexpectedly(where: str, error: BaseException) -> None:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     place = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
-    _log().error("gateway.fault", where=where, error=type(error).__name__, place=place)
+    _log.error("gateway.fault", where=where, error=type(error).__name__, place=place)
 
 
 def started(host: str, port: int, *, providers: Iterable[str], sinks: Iterable[str]) -> None:
     """The gateway listens."""
     _loaded()
-    _log().info("gateway.started", version=__version__, host=host, port=port, providers=sorted(providers), sinks=sorted(sinks))
+    _log.info("gateway.started", version=__version__, host=host, port=port, providers=sorted(providers), sinks=sorted(sinks))
 
 
 def reloaded(*, providers: Sequence[str], sinks: Sequence[str], changed: Sequence[str], restart: Sequence[str]) -> None:
     """The files changed, and their configuration runs. `changed` sinks are tried anew; `restart` settings wait for a restart."""
     _loaded()
-    level = _log().warning if restart else _log().info
+    level = _log.warning if restart else _log.info
     level("config.reloaded", providers=providers, sinks=sinks, changed=changed, restart=restart)
 
 
 def reload_refused(problems: Sequence[str]) -> None:
     """The files changed and are broken: the configuration that was loaded before goes on."""
     _RELOADED.set(0)
-    _log().error("config.refused", problems=problems, message="what was loaded before goes on")
+    _log.error("config.refused", problems=problems, message="what was loaded before goes on")
 
 
 def _loaded() -> None:
@@ -275,18 +311,18 @@ def _loaded() -> None:
 
 def stopping(signal: str) -> None:
     """The gateway was told to stop; it ends what is under way."""
-    _log().info("gateway.stopping", signal=signal)
+    _log.info("gateway.stopping", signal=signal)
 
 
 def stopped() -> None:
     """The gateway has stopped."""
-    _log().info("gateway.stopped")
+    _log.info("gateway.stopped")
 
 
 def metrics(conservation: Mapping[str, Mapping[str, int]]) -> tuple[bytes, str]:
     """Everything measured, as Prometheus reads it, and its content type. `conservation`: counts by sink and state."""
     for sink, counts in conservation.items():
-        _OWED.labels(sink).set(counts.get("accepted", 0))
+        _of(_OWED, sink).set(counts.get("accepted", 0))
         for state in counts.keys() - {"accepted"}:
-            _DELIVERIES.labels(sink, state).set(counts[state])
+            _of(_DELIVERIES, sink, state).set(counts[state])
     return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

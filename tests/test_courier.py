@@ -222,9 +222,31 @@ def test_a_step_that_cannot_be_said_is_dead_and_names_itself(old, new, verdict, 
 
 def test_a_printing_sink_prints_one_harmless_line():
     said = []
+
+    async def say(text):
+        said.append(text)
+
     text = 'title: T\nprint: "{{ event.severity }}: {{ event.summary }}"'
-    (result,) = brought(text, [delivery(summary="a\n  b\x1b[31m")], Receiver(answering(200)), say=said.append)
+    (result,) = brought(text, [delivery(summary="a\n  b\x1b[31m")], Receiver(answering(200)), say=say)
     assert (said, result.state, result.verdict) == (["error: a b\\u001b[31m"], "delivered", "printed")
+
+
+STUCK = "print: nobody reads standard output, and the line did not go out"
+
+
+async def _stalls(text):
+    await anyio.sleep_forever()
+
+
+async def _is_closed(text):
+    raise BrokenPipeError
+
+
+@pytest.mark.parametrize("say", [_stalls, _is_closed])
+def test_a_line_that_nobody_takes_is_printed_later(say):
+    text = 'title: T\nprint: "{{ event.summary }}"\nlimits: { timeout: 50ms }'
+    (result,) = brought(text, [delivery()], Receiver(answering(200)), say=say)
+    assert (result.state, result.attempt.verdict, result.attempt.error) == ("pending", "retry", STUCK)
 
 
 @pytest.mark.parametrize("length", [1_990, 1_997, 2_000])

@@ -43,6 +43,10 @@ TRIED = {"sink": "main", "delivery_id": "w1-0.main", "incident_id": "w1-0", "act
 class Log(io.StringIO):
     """Everything that is logged."""
 
+    def getvalue(self) -> str:
+        telemetry.finish()
+        return super().getvalue()
+
     def lines(self) -> list[dict]:
         return [json.loads(line) for line in self.getvalue().splitlines()]
 

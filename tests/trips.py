@@ -69,14 +69,19 @@ class Receiver:
         return self.now
 
 
-def brought(text, deliveries, receiver, environment=None, say=print):
+async def unheard(text):
+    """Nobody prints here."""
+    raise AssertionError(text)
+
+
+def brought(text, deliveries, receiver, environment=None, say=unheard):
     """The results of one trip. The die always shows one half: the delay after a first try is 3.75 s."""
     config = Config(settings=Settings(), secrets=Secrets(environment or {}), providers={}, sinks={"s": sink(text)})
 
     async def go():
         client = Client(httpx2.MockTransport(receiver))
         try:
-            return await bring(config, client, "s", deliveries, receiver.clock, lambda: 0.5, say)
+            return await bring(config, client, "s", deliveries, receiver.clock, lambda: 0.5, say=say)
         finally:
             await client.close()
 

@@ -35,6 +35,10 @@ def run_sink_tests(name: str, sink: Sink, config: Config) -> Iterator[Outcome]:
 def _failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator[str]:
     client: Any = _ScriptedClient(test.responses)
     printed: list[str] = []
+
+    async def say(text: str) -> None:
+        printed.append(text)
+
     try:
         now = clock(test.now)
         given = test.events if test.events is not None else [test.event or {}]
@@ -42,7 +46,7 @@ def _failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator
         with TemporaryDirectory() as folder:
             pretended = replace(config, sinks={name: sink}, secrets=made_up(sink, test, Path(folder)))
             # with this die the delay of our own is nothing, so what is left is what the answer asks for
-            once = partial(bring, clock=now.timestamp, chance=lambda: -1.0, say=printed.append)
+            once = partial(bring, clock=now.timestamp, chance=lambda: -1.0, say=say)
             results = anyio.run(once, pretended, client, name, deliveries)
     except (GatewayError, ExpressionError, ValueError) as error:
         yield str(error)

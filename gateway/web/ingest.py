@@ -176,7 +176,7 @@ def _headers(scope: Scope) -> tuple[dict[str, str], frozenset[str]]:
     for raw_name, raw_value in pairs:
         length = len(raw_name) + len(raw_value)
         size += length
-        largest = length if length > largest else largest
+        largest = max(largest, length)
         name = raw_name.decode("latin-1").lower()
         if name in headers:
             repeated.add(name)

@@ -20,7 +20,12 @@ DOWN = {"id": "db-1", "state": "down", "level": "bad", "text": "db-1 is down"}
 def log():
     stream, before = io.StringIO(), structlog.get_config()
     telemetry.set_up(dev=False, secrets=lambda: ["t0ken-of-team"], stream=stream)
-    yield lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    def lines():
+        telemetry.finish()
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    yield lines
     telemetry.set_up(dev=False, secrets=tuple)
     structlog.configure(**before)
 
