@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,7 +22,7 @@ from .replay import Replays
 from .store import Store, open_store
 from .timers import Timers
 from .web import build
-from .web.protocol import BoundedProtocol
+from .web.protocol import bounded
 from .worker import Worker
 
 
@@ -35,8 +37,17 @@ class State:
     """What the door asks about the rest: whether it is ready, whether it is going down."""
 
     def __init__(self, reloads: Reloads, pipeline: Pipeline, worker: Worker) -> None:
-        self.draining = False
+        self.draining, self.exit_code = False, 0
+        self._since = 0.0
         self._reloads, self._pipeline, self._worker = reloads, pipeline, worker
+
+    def drain(self) -> None:
+        """From now on nothing new is taken in."""
+        self.draining, self._since = True, time.monotonic()
+
+    def left(self, within: float) -> float:
+        """Seconds that are left of so many since then."""
+        return max(0.0, self._since + within - time.monotonic())
 
     async def ready(self) -> dict[str, Check]:
         """Every check by name. A sink that is dead or off does not make the gateway unready."""
@@ -71,19 +82,23 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(load: Callable[[], Config], look: Callable[[], object], greet: Callable[[Config], None] = lambda config: None) -> None:
+def run(load: Callable[[], Config], look: Callable[[], object], greet: Callable[[Config], None] = lambda config: None) -> int:
     """
     Serve what `load` gives until told to stop, and load it anew when `look` sees a change. `greet` is called when nothing can go
-    wrong any more. Raises ConfigError, and StoreError when the store cannot be opened.
+    wrong any more. Returns 0, or 128 and the signal's number where a second one said not to wait for what is under way. Raises
+    ConfigError, and StoreError when the store cannot be opened.
     """
     config = load()
     telemetry.set_up(dev=config.dev, secrets=config.secrets.revealed)
     store = open_store(config.settings.store)
     greet(config)
-    anyio.run(_serve, config, store, load, look, backend_options={"use_uvloop": True})
+    try:
+        return anyio.run(_serve, config, store, load, look, backend_options={"use_uvloop": True})
+    finally:
+        telemetry.finish()
 
 
-async def _serve(config: Config, store: Store, load: Callable[[], Config], look: Callable[[], object]) -> None:
+async def _serve(config: Config, store: Store, load: Callable[[], Config], look: Callable[[], object]) -> int:
     client = Client()
     pipeline = Pipeline(config, store, client)
     worker, timers, replays = Worker(pipeline), Timers(pipeline), Replays(pipeline)
@@ -95,18 +110,20 @@ async def _serve(config: Config, store: Store, load: Callable[[], Config], look:
     await store.release(states=("parked",), now=pipeline.clock())  # a secret may have been mended
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_stop_on_signal, server, state)
+            tasks.start_soon(_stop_on_signal, server, state, worker, tasks.cancel_scope)
             tasks.start_soon(worker.run)
             tasks.start_soon(timers.run)
             tasks.start_soon(reloads.watch)
             tasks.start_soon(_reload_on_signal, reloads)
             await server.serve()
-            await worker.stop(config.settings.drain)
+            await worker.stop(state.left(config.settings.drain))
             tasks.cancel_scope.cancel()
     finally:
-        await client.close()
-        await store.close()
+        with anyio.CancelScope(shield=True):
+            await client.close()
+            await store.close()
         telemetry.stopped()
+    return state.exit_code
 
 
 def _server(config: Config, door: object) -> Server:
@@ -115,7 +132,7 @@ def _server(config: Config, door: object) -> Server:
             door,  # type: ignore[arg-type]  # uvicorn's own ASGI type is narrower than the protocol
             host=config.settings.host,
             port=config.settings.port,
-            http=BoundedProtocol,
+            http=bounded(_most_connections()),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -123,18 +140,36 @@ def _server(config: Config, door: object) -> Server:
             proxy_headers=bool(config.settings.trusted_proxies),
             forwarded_allow_ips=[network.text for network in config.settings.trusted_proxies],
             lifespan="on",
-            timeout_graceful_shutdown=int(config.settings.drain),
+            timeout_graceful_shutdown=config.settings.drain,  # type: ignore[arg-type]  # a float does as well
         )
     )
 
 
-async def _stop_on_signal(server: Server, state: State) -> None:
+OURS = 256  # descriptors that are not for senders: the database, the log, connections to sinks
+MOST_CONNECTIONS = 16_384
+
+
+def _most_connections() -> int:
+    """As many as there are descriptors for: one more, and nothing could be opened, not even the database."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OURS if hard == resource.RLIM_INFINITY else min(hard, MOST_CONNECTIONS + OURS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(16, min(MOST_CONNECTIONS, max(soft, wanted) - OURS))
+
+
+async def _stop_on_signal(server: Server, state: State, worker: Worker, everything: anyio.CancelScope) -> None:
+    """The first signal ends what is under way within `drain`, deliveries and requests side by side; the second one everything."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for number in signals:
-            if state.draining:
-                server.force_exit = True
-            state.draining = server.should_exit = True
             telemetry.stopping(signal.Signals(number).name)
+            if state.draining:
+                state.exit_code = 128 + number
+                everything.cancel()
+            else:
+                state.drain()
+                server.should_exit = True
+                worker.halt()
 
 
 async def _reload_on_signal(reloads: Reloads) -> None:

@@ -66,11 +66,15 @@ class Worker:
                     self._tasks.start_soon(self.lanes[name].run)
         self.wake(self.lanes)
 
-    async def stop(self, within: float) -> None:
-        """Claim nothing more, and give what is under way so many seconds to end."""
+    def halt(self) -> None:
+        """Claim nothing more."""
         self._stopped.set()
         for lane in self.lanes.values():
             lane.stop()
+
+    async def stop(self, within: float) -> None:
+        """Claim nothing more, and give what is under way so many seconds to end."""
+        self.halt()
         with anyio.move_on_after(within if self.running else 0):
             for lane in self.lanes.values():
                 await lane.idle.wait()

@@ -44,8 +44,8 @@ FIRST_ALERT = {
 @click.option("--dev", is_flag=True, help="For trying out: loopback only, doors without a secret are open, events are printed.")
 def serve(root: Path | None, host: str | None, port: int | None, dev: bool) -> int:
     """
-    Run the gateway until it is told to stop (SIGTERM or Ctrl-C: it ends what is under way first). Files that change are taken up
-    as soon as they are right; SIGHUP reads them, and the secrets, at once.
+    Run the gateway until it is told to stop (SIGTERM or Ctrl-C: it ends what is under way first; a second one ends it at once).
+    Files that change are taken up as soon as they are right; SIGHUP reads them, and the secrets, at once.
 
     Webhooks come in at POST /webhooks/PROVIDER. Without --config only the shipped catalogue is there; each of its providers and
     sinks is on once its secret and variables are set in the environment.
@@ -68,8 +68,7 @@ def serve(root: Path | None, host: str | None, port: int | None, dev: bool) -> i
     if dev:
         _refuse_public(settings.host)
     _refuse_taken(settings.host, settings.port)
-    run(lambda: load(root, environment, dev=dev), lambda: stamp(root, environment), _greet if dev else lambda config: None)
-    return 0
+    return run(lambda: load(root, environment, dev=dev), lambda: stamp(root, environment), _greet if dev else lambda config: None)
 
 
 def _refuse_public(host: str) -> None:

@@ -76,3 +76,8 @@ class BoundedProtocol(HttpToolsProtocol):
             )
             self.transport.write(head.encode() + body)
         self.transport.close()
+
+
+def bounded(most: int) -> type[BoundedProtocol]:
+    """The protocol for at most so many connections at a time."""
+    return type("Bounded", (BoundedProtocol,), {"most": most})
