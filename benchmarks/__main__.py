@@ -1,5 +1,5 @@
 """
-`make bench`: the goals, measured in one run against references in the same run. Each figure is the median of several rounds, taken
+`make bench`: the goals, measured in one run against references in the same run. Each figure is the median of rounds, taken
 in turn with its reference: this says more than seconds, which change from machine to machine.
 
 `python -m benchmarks [--quick] [P1 P5 ...]`.

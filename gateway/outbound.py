@@ -1,58 +1,34 @@
 """
-The one HTTP client, and its address guard: sinks, handshake visits, and whatever else we fetch go through here.
+The one HTTP client: sinks, handshake visits, and whatever else we fetch go through here.
 
 httpx2 is the maintained fork of httpx with the same API; httpx 0.28's pool dies for good when calls are cancelled under
-contention (encode/httpx#1093).
+contention (encode/httpx#1093). The connections beneath it, and the address guard, are in `transport.py`.
 """
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
+import base64
 import os
-import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from functools import lru_cache
 from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
-import anyio
-import httpcore2
 import httpx2
 import msgspec
 
 from . import __version__
 from .errors import Undelivered
 from .model import Request, Response
+from .transport import Transport
 from .values import Keys, Reference
 
 LARGEST_ANSWER = 1024 * 1024  # bytes of an answer that are read
 LARGEST_PORT = 65535
 USER_AGENT = f"webhook-gateway/{__version__}"
-
-# Link-local and metadata addresses are never a sink. Private ones are: that is where sinks live.
-NEVER = tuple(
-    ipaddress.ip_network(text)
-    for text in (
-        "169.254.0.0/16",  # AWS, Azure, Google, DigitalOcean, OpenStack, ECS tasks
-        "fe80::/10",
-        "fd00:ec2::/32",  # AWS
-        "fd20:ce::254/128",  # Google
-        "100.100.100.200/32",  # Alibaba
-        "192.0.0.192/32",  # Oracle
-        "168.63.129.16/32",  # Azure's wire server
-        "0.0.0.0/8",
-        "::/128",
-    )
-)
-# Networks whose last 32 bits are an IPv4 address: mapped and compatible (RFC 4291), translated (RFC 2765), NAT64 (6052, 8215).
-_CARRIERS = tuple(
-    ipaddress.IPv6Network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/96", "::/96")
-)
-_LOW = 0xFFFFFFFF
-_LOOPBACK = ipaddress.IPv6Address("::1")
-_BROKEN = (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream)
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class Tls(Keys, frozen=True):
@@ -69,58 +45,12 @@ class Tls(Keys, frozen=True):
     client_cert: Reference | None = None
 
 
-def refuses(address: Address) -> bool:
-    """Whether nothing may ever be sent to this address, in whatever form it is written."""
-    return any(each in network for each in (address, *_carried(address)) for network in NEVER)
-
-
-def _carried(address: Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses inside an IPv6 one."""
-    if isinstance(address, ipaddress.IPv4Address) or address == _LOOPBACK:
-        return []
-    carried = [ipaddress.IPv4Address(int(address) & _LOW) for network in _CARRIERS if address in network]
-    return carried + ([address.sixtofour] if address.sixtofour else []) + list(address.teredo or ())
-
-
-class _GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Looks at the address itself, at the moment of connecting, and connects to just that one: a name may change its mind."""
-
-    def __init__(self) -> None:
-        self._backend = httpcore2.AnyIOBackend()
-
-    async def connect_tcp(  # type: ignore[override]  # the options go through as they are
-        self, host: str, port: int, timeout: float | None = None, **options: Any
-    ) -> Any:
-        try:
-            found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore2.ConnectError(f"the name {host!r} cannot be resolved") from error
-        failure: Exception | None = None
-        for *_, place in found:
-            if refuses(ipaddress.ip_address(str(place[0]).partition("%")[0])):
-                failure = httpcore2.ConnectError(f"{place[0]} is an address that nothing is sent to")
-                continue
-            try:
-                return await self._backend.connect_tcp(str(place[0]), port, timeout=timeout, **options)
-            except httpcore2.ConnectError as error:
-                failure = error
-        raise failure or httpcore2.ConnectError(f"the name {host!r} has no address")
-
-    async def connect_unix_socket(  # type: ignore[override]  # refused, whatever the options
-        self, path: str, timeout: float | None = None, **options: Any
-    ) -> Any:
-        raise httpcore2.ConnectError("nothing is sent to a unix socket")
-
-    async def sleep(self, seconds: float) -> None:
-        await anyio.sleep(seconds)
-
-
 class Client:
     """Sends requests. Follows no redirects, minds no proxy variables, reads at most LARGEST_ANSWER of an answer."""
 
     def __init__(self, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         self._transport = transport
-        self._clients: dict[tuple[Tls | None, str], httpx2.AsyncClient] = {}
+        self._transports: dict[tuple[Tls | None, str], httpx2.AsyncBaseTransport] = {}
 
     async def send(self, request: Request, *, timeout: float, tls: Tls | None = None, certificate: str = "") -> Response:
         """
@@ -129,10 +59,10 @@ class Client:
         Raises Undelivered; its text names no more of the URL than its host: the rest may be secret. Its reason is `tls` where
         a file of ours is at fault, so that another try is worth nothing until it is mended.
         """
-        client = self._client(tls, certificate)
+        transport = self._under(tls, certificate)
         try:
-            with anyio.fail_after(timeout):
-                return await _exchange(client, request, timeout)
+            async with asyncio.timeout(timeout):
+                return await _exchange(transport, request)
         except (TimeoutError, httpx2.TimeoutException):
             raise Undelivered(f"no answer within {timeout:g} s", reason="timeout") from None
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
@@ -141,34 +71,19 @@ class Client:
                 reason="unsendable",
                 retryable=False,
             ) from None
-        except (httpx2.RequestError, OSError, *_BROKEN) as error:  # the pool lets some errors of TLS through as they are
+        except (httpx2.RequestError, OSError) as error:
             raise Undelivered(_explained(error), reason="connect") from None
 
     async def close(self) -> None:
         """Close every connection."""
-        for client in self._clients.values():
-            await client.aclose()
+        for transport in self._transports.values():
+            await transport.aclose()
 
-    def _client(self, tls: Tls | None, certificate: str) -> httpx2.AsyncClient:
+    def _under(self, tls: Tls | None, certificate: str) -> httpx2.AsyncBaseTransport:
         key = tls, certificate
-        if key not in self._clients:
-            self._clients[key] = httpx2.AsyncClient(
-                transport=self._transport or _transport(tls, certificate),
-                headers={"user-agent": USER_AGENT, "accept-encoding": "identity"},
-                follow_redirects=False,
-                trust_env=False,
-            )
-        return self._clients[key]
-
-
-def _transport(tls: Tls | None, certificate: str) -> httpx2.AsyncHTTPTransport:
-    transport = httpx2.AsyncHTTPTransport(
-        verify=_context(tls or Tls(), certificate),
-        trust_env=False,
-        limits=httpx2.Limits(max_connections=256, max_keepalive_connections=64),
-    )
-    cast("Any", transport)._pool._network_backend = _GuardedBackend()  # noqa: SLF001 - there is no public place for it; a test holds it
-    return transport
+        if key not in self._transports:
+            self._transports[key] = self._transport or Transport(_context(tls or Tls(), certificate))
+        return self._transports[key]
 
 
 def _context(tls: Tls, certificate: str) -> ssl.SSLContext:
@@ -210,13 +125,11 @@ def _unusable(message: str) -> Undelivered:
     return Undelivered(message, reason="tls", retryable=False)
 
 
-async def _exchange(client: httpx2.AsyncClient, request: Request, timeout: float) -> Response:
-    built = client.build_request(
-        request.method, request.url, headers=request.headers, content=request.content, timeout=httpx2.Timeout(timeout)
-    )
-    if (built.url.port or 0) > LARGEST_PORT:  # the client lets it through, and the socket trips over it
-        raise httpx2.InvalidURL("port")
-    response = await client.send(built, stream=True)
+async def _exchange(transport: httpx2.AsyncBaseTransport, request: Request) -> Response:
+    url, own = _located(request.url)
+    headers = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", **own}
+    built = httpx2.Request(request.method, url, headers=_merged(headers, request.headers), content=request.content)
+    response = await transport.handle_async_request(built)
     body = bytearray()
     try:
         async for chunk in cast("AsyncIterator[bytes]", response.stream):  # as it comes: who inflates it must bound it
@@ -227,7 +140,25 @@ async def _exchange(client: httpx2.AsyncClient, request: Request, timeout: float
         await response.aclose()
     plain = _inflated(bytes(body[:LARGEST_ANSWER]), response.headers.get("content-encoding", ""))
     headers = dict(response.headers.items())
-    return Response(status=response.status_code, headers=headers, text=_text(plain, response.charset_encoding), json=_json(plain))
+    charset = response.charset_encoding if "charset" in headers.get("content-type", "") else None
+    return Response(status=response.status_code, headers=headers, text=_text(plain, charset), json=_json(plain))
+
+
+@lru_cache(maxsize=1024)
+def _located(text: str) -> tuple[httpx2.URL, dict[str, str]]:
+    """An address, and the header for the name and password that stand in it. Most sinks have one address for all they send."""
+    url = httpx2.URL(text)
+    if (url.port or 0) > LARGEST_PORT:  # the library lets it through, and the socket trips over it
+        raise httpx2.InvalidURL("port")
+    if not url.userinfo:
+        return url, {}
+    credentials = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+    return url.copy_with(userinfo=b""), {"authorization": f"Basic {credentials}"}
+
+
+def _merged(headers: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Both, and where both say something the second."""
+    return headers | {name.lower(): value for name, value in more.items()}
 
 
 def _inflated(body: bytes, encoding: str) -> bytes:

@@ -122,9 +122,9 @@ def test_a_file_of_authorities_that_cannot_be_read_is_our_fault(pki, name):
 def test_what_was_mended_is_read_anew_and_what_worked_is_kept(pki, tmp_path):
     client, tls = Client(), Tls(ca_file=str(tmp_path / "ca.pem"))
     with pytest.raises(Undelivered):
-        client._client(tls, "")
+        client._under(tls, "")
     (tmp_path / "ca.pem").write_bytes((pki / "ca.pem").read_bytes())
-    assert client._client(tls, "") is client._client(Tls(ca_file=str(tmp_path / "ca.pem")), "")
+    assert client._under(tls, "") is client._under(Tls(ca_file=str(tmp_path / "ca.pem")), "")
 
 
 def brought_over_tls(pki, port_url, environment):

@@ -18,6 +18,7 @@ from ..config.problems import Place, spelled
 from ..config.schema import Provider
 from ..config.yaml import Document
 from ..expr import Expression
+from ..expr.quick import Unusual
 from ..model import DeadItem, Event, Webhook
 from ..reading import understand
 from ..stages.mapping import Case, Fields, flat
@@ -64,9 +65,18 @@ class Heard:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._said, name)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names it stands on; we want to know where the item is, too."""
+        return frozenset(self._said.names) | {"path"}
+
+    def source(self, *args: Any, **named: Any) -> str:
+        """It wants to be asked, so nothing can be generated from it."""
+        raise Unusual
+
     def expressions(self) -> Iterator[tuple[Place, Any]]:
         """Every expression inside, with its path."""
-        return iter([((), self._said)]) if isinstance(self._said, Expression) else self._said.expressions()
+        return iter([((), self)]) if isinstance(self._said, Expression) else self._said.expressions()
 
 
 class Saying(Struct):

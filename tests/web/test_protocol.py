@@ -143,6 +143,14 @@ def test_a_head_that_is_too_large_gets_an_answer(monkeypatch):
     assert (status, json.loads(body)) == (431, HEADERS)
 
 
+def drip(connection, seconds):
+    """The head of a request, a byte at a time."""
+    end, head = time.monotonic() + seconds, iter(POST + b"x: " + b"a" * 1000)
+    while time.monotonic() < end:
+        connection.sendall(bytes([next(head)]))
+        time.sleep(0.02)
+
+
 DAWDLING = {
     "says nothing at all": (b"", None),
     "sends half a head": (b"POST / HTTP/1.1\r\nho", SLOW),
@@ -168,9 +176,7 @@ def test_a_head_that_drips_is_cut_off_however_often_a_byte_comes(monkeypatch):
     with server(monkeypatch) as port, socket.create_connection(("127.0.0.1", port)) as connection:
         began = time.monotonic()
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
-            while time.monotonic() - began < 5:
-                connection.sendall(b"P" if time.monotonic() == began else b"O")
-                time.sleep(0.02)
+            drip(connection, 5)
         assert time.monotonic() - began < 3
 
 

@@ -23,6 +23,7 @@ from .reader import Reader
 from .statements import SQL
 from .writer import BOUND, Writer
 
+SOON = 2.0  # seconds in which who asks to be let in gets an answer: senders wait five, and some of them less
 LINE = 900.0  # seconds a delivery may hold up its line, until a claim says otherwise
 
 
@@ -37,7 +38,7 @@ class SqliteStore:
                 void_claims(first := open_writer(path, connect))
                 first.close()
             self._disk = Disk(path, reserve=reserve)
-            self._writer = Writer(partial(open_writer, path, connect), relieve=self._disk.relieve, bound=bound)
+            self._writer = Writer(partial(open_writer, path, connect), disk=self._disk, bound=bound)
         except BaseException:
             self._release_file()
             raise
@@ -50,7 +51,7 @@ class SqliteStore:
         return self._writer.commits
 
     async def accept(self, intake: Intake) -> Receipt:
-        return await self._writer.do(self._accept, intake)
+        return await self._writer.do(self._accept, intake, within=SOON)
 
     async def claim(self, sink: str, limit: int, *, now: float, lease: float, line: float) -> list[Delivery]:
         self._lines[sink] = line
@@ -111,7 +112,7 @@ class SqliteStore:
         return await self._reader.read(pages.conservation)
 
     async def ping(self) -> None:
-        await self._writer.do(self._beat, None)
+        await self._writer.do(self._beat, None, within=SOON)
 
     async def close(self) -> None:
         await self._reader.close()

@@ -17,6 +17,7 @@ Connect = Callable[[str, int], apsw.Connection]
 
 OLDEST = (3, 51, 3)  # https://sqlite.org/wal.html: before it, two connections could corrupt a WAL that was being reset
 SCHEME = "sqlite:///"
+PATIENCE = 1000  # milliseconds that a write waits for another program to let go of the database
 FULL = 2
 
 REFUSALS: dict[type[apsw.Error], tuple[str, bool]] = {
@@ -111,7 +112,7 @@ def open_reader(path: Path, connect: Connect = connect) -> apsw.Connection:
     """A connection that only reads."""
     with refusals(path):
         db = connect(str(path), apsw.SQLITE_OPEN_READONLY)
-        db.set_busy_timeout(5000)
+        db.set_busy_timeout(5 * PATIENCE)
         return db
 
 
@@ -128,7 +129,7 @@ def apply(db: apsw.Connection, migration: Migration) -> None:
 
 
 def _settle_in(db: apsw.Connection) -> None:
-    db.set_busy_timeout(5000)
+    db.set_busy_timeout(PATIENCE)
     if db.pragma("journal_mode", "wal") != "wal":
         raise StoreError("the database cannot keep a write-ahead log here; name a path on a local disk", retryable=False)
     db.pragma("synchronous", "full")

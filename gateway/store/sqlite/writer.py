@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -16,6 +17,7 @@ import anyio.to_thread
 import apsw
 
 from ...errors import StoreError
+from .disk import Disk
 from .file import REFUSALS, refusal
 
 A = TypeVar("A")
@@ -23,6 +25,7 @@ R = TypeVar("R")
 Work = Callable[[apsw.Connection, list[A]], Sequence[R]]  # answers, one for each of its arguments
 
 BOUND = 10_000  # calls that may wait
+LOOK = 0.25  # seconds between looks at who has waited too long
 
 
 class Call(NamedTuple):
@@ -45,21 +48,27 @@ class Writer:
     a call raises is rolled back and done again call by call, so that it fails alone; where the disk refuses, all fail.
     """
 
-    def __init__(self, connect: Callable[[], apsw.Connection], *, relieve: Callable[[], None], bound: int = BOUND) -> None:
+    def __init__(self, connect: Callable[[], apsw.Connection], *, disk: Disk, bound: int = BOUND) -> None:
         self.commits = 0
-        self._connect, self._relieve, self._bound = connect, relieve, bound
+        self._connect, self._disk, self._bound = connect, disk, bound
         self._db: apsw.Connection | None = connect()
         self._unanswered = 0
+        self._hurried: deque[tuple[float, asyncio.Future[Any]]] = deque()  # who waits no longer than until then
         self._collected: list[Call] = []
         self._groups: SimpleQueue[list[Call] | None] = SimpleQueue()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    async def do(self, work: Work[A, R], argument: A) -> R:
-        """Have something done; returns after its commit is on disk."""
+    async def do(self, work: Work[A, R], argument: A, *, within: float = 0.0) -> R:
+        """
+        Have something done; returns after its commit is on disk. `within` so many seconds, or StoreError: then it may yet be
+        done, and its caller does not know.
+        """
         if self._closed:
             raise StoreError("the store is closed")
+        if not self._thread.is_alive():
+            raise StoreError("the store's thread has ended; restart the gateway", retryable=False)
         if self._unanswered >= self._bound:
             raise StoreError(f"the store is busy: {self._bound} calls wait for the disk")
         loop = asyncio.get_running_loop()
@@ -68,7 +77,21 @@ class Writer:
             loop.call_soon(self._hand_over)  # at the end of this round of the loop, with all that came in it
         self._collected.append(Call(work, argument, future))
         self._unanswered += 1
+        if within:
+            if not self._hurried:
+                loop.call_later(LOOK, self._look, loop)
+            self._hurried.append((loop.time() + within, future))
         return await future
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer those who have waited too long: a sender that hears nothing gives up, and does not know either."""
+        now = loop.time()
+        while self._hurried and (self._hurried[0][0] <= now or self._hurried[0][1].done()):
+            _, future = self._hurried.popleft()
+            if not future.done():
+                future.set_exception(StoreError("the disk is too slow: this was not written in time"))
+        if self._hurried:
+            loop.call_later(LOOK, self._look, loop)
 
     async def close(self) -> None:
         """Finish what was asked for, then close the connection."""
@@ -100,10 +123,20 @@ class Writer:
         while not closing:
             calls, closing = self._take()
             if calls:
-                answers = self._answer(calls)
+                try:
+                    answers = self._answer(calls)
+                except Exception as error:  # noqa: BLE001  whatever it is, this thread goes on and nobody waits for ever
+                    answers = [Failed(error)] * len(calls)
                 with suppress(RuntimeError):  # the loop has gone, and its callers with it
                     calls[0].future.get_loop().call_soon_threadsafe(self._settle, calls, answers)
+                self._take_care()
         self._forget_connection()
+
+    def _take_care(self) -> None:
+        """Where the log was taken away, nobody finds again what stands in it: it goes into the database itself, each time."""
+        if self._db and self._disk.log_is_gone:
+            with suppress(apsw.Error):
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
 
     def _take(self) -> tuple[list[Call], bool]:
         calls: list[Call] = []
@@ -117,13 +150,15 @@ class Writer:
 
     def _answer(self, calls: list[Call]) -> list[Any]:
         try:
-            self._db = self._db or self._connect()
+            if self._db is None:
+                self._disk.look_anew()
+                self._db = self._connect()
             return self._commit(self._db, calls)
         except tuple(REFUSALS) as error:
             if isinstance(error, apsw.IOError):
                 self._forget_connection()  # after a failed sync nothing it holds can be trusted
             if isinstance(error, apsw.FullError):
-                self._relieve()
+                self._disk.relieve()
             return [Failed(refusal(error))] * len(calls)
         except Exception as error:  # noqa: BLE001  whatever a call raises is its caller's
             if len(calls) == 1 or self._db is None:
