@@ -64,7 +64,8 @@ def write(root: Path, sinks: dict[str, str], *, more: int = 0) -> Path:
     for name, text in sinks.items():
         (root / "sinks.d" / f"{name}.yaml").write_text(text)
     for number in range(more):
-        (root / "providers.d" / f"other-{number}.yaml").write_text(provider())
+        different = provider().replace("labels.", f"l{number}.").replace("annotations.", f"a{number}.")  # no two are alike
+        (root / "providers.d" / f"other-{number}.yaml").write_text(different)
         text = sink(f"other-{number}", "http://127.0.0.1:9/", match=f"{{ provider: [other-{number}] }}")
         (root / "sinks.d" / f"other-{number}.yaml").write_text(text)
     return root

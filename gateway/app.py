@@ -82,13 +82,17 @@ class Server(uvicorn.Server):
         yield
 
 
-def run(load: Callable[[], Config], look: Callable[[], object], greet: Callable[[Config], None] = lambda config: None) -> int:
+def run(
+    config: Config,
+    load: Callable[[], Config],
+    look: Callable[[], object],
+    greet: Callable[[Config], None] = lambda config: None,
+) -> int:
     """
-    Serve what `load` gives until told to stop, and load it anew when `look` sees a change. `greet` is called when nothing can go
+    Serve a configuration until told to stop, and `load` it anew when `look` sees a change. `greet` is called when nothing can go
     wrong any more. Returns 0, or 128 and the signal's number where a second one said not to wait for what is under way. Raises
-    ConfigError, and StoreError when the store cannot be opened.
+    StoreError when the store cannot be opened.
     """
-    config = load()
     telemetry.set_up(dev=config.dev, secrets=config.secrets.revealed)
     store = open_store(config.settings.store)
     greet(config)

@@ -24,25 +24,11 @@ from . import __version__
 from .errors import Undelivered
 from .model import Request, Response
 from .transport import Transport
-from .values import Keys, Reference
+from .values import Tls
 
 LARGEST_ANSWER = 1024 * 1024  # bytes of an answer that are read
 LARGEST_PORT = 65535
 USER_AGENT = f"webhook-gateway/{__version__}"
-
-
-class Tls(Keys, frozen=True):
-    """
-    How a sink's certificate is checked, and ours shown.
-
-    verify: Whether its certificate is checked. Never turn this off but to find out what is wrong.
-    ca_file: The file with the authorities that may have signed it, instead of the usual ones.
-    client_cert: Our certificate and its key, as PEM, or the path of the file that holds both.
-    """
-
-    verify: bool = True
-    ca_file: str | None = None
-    client_cert: Reference | None = None
 
 
 class Client:

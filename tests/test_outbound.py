@@ -8,13 +8,12 @@ import time
 import zlib
 
 import anyio
-import httpcore2
 import httpx2
 import pytest
 from loopback import SECRET, answering, failed, http, sent, server
 
-from gateway.model import Request, Response
 from gateway import transport
+from gateway.model import Request, Response
 from gateway.outbound import LARGEST_ANSWER, USER_AGENT, Client
 from gateway.transport import refuses
 

@@ -13,8 +13,8 @@ from gateway.config import Config
 from gateway.config.schema import Settings
 from gateway.courier import bring
 from gateway.errors import Undelivered
-from gateway.outbound import Client, Tls
-from gateway.values import Reference, Secrets
+from gateway.outbound import Client
+from gateway.values import Reference, Secrets, Tls
 
 CA = ("-x509", "-nodes", "-days", "2", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
 

@@ -64,11 +64,14 @@ def serve(root: Path | None, host: str | None, port: int | None, dev: bool) -> i
     from ..app import run  # noqa: PLC0415 - the server's libraries are only needed here
     from ..config import load, stamp  # noqa: PLC0415
 
-    settings = load(root, environment, dev=dev).settings
+    def read() -> Config:
+        return load(root, environment, dev=dev)
+
+    config = read()
     if dev:
-        _refuse_public(settings.host)
-    _refuse_taken(settings.host, settings.port)
-    return run(lambda: load(root, environment, dev=dev), lambda: stamp(root, environment), _greet if dev else lambda config: None)
+        _refuse_public(config.settings.host)
+    _refuse_taken(config.settings.host, config.settings.port)
+    return run(config, read, lambda: stamp(root, environment), _greet if dev else lambda config: None)
 
 
 def _refuse_public(host: str) -> None:

@@ -39,7 +39,15 @@ class Config(Struct, frozen=True, dict=True, kw_only=True):
 
     def sinks_for(self, event: Event) -> tuple[str, ...]:
         """The sinks whose `match` holds for this event, whatever its action."""
-        return tuple(name for name, sink in self.sinks.items() if sink.match.holds(event))
+        if event.provider not in self._sinks_by_provider:
+            near = [(name, sink) for name, sink in self.sinks.items() if sink.match.takes_from(event.provider)]
+            self._sinks_by_provider[event.provider] = near
+        return tuple([name for name, sink in self._sinks_by_provider[event.provider] if sink.match.holds(event)])
+
+    @cached_property
+    def _sinks_by_provider(self) -> dict[str, list[tuple[str, Sink]]]:
+        """Those that want something of a provider: of a thousand sinks only these are asked about its events."""
+        return {}
 
     def scope_of(self, sink: str) -> Mapping[str, Any]:
         """The names that a sink's expressions have besides the event's: `vars`, `secrets` and its tables."""

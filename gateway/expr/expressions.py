@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, ClassVar, Self
 
 from .allowed import table_names
@@ -36,7 +37,8 @@ class Expression:
     def read(cls, data: Any) -> Self:
         if not isinstance(data, str):
             raise ValueError(f"an expression is text, and {data!r} is not; put it in quotes")  # noqa: TRY004 - what `read` raises
-        return cls(data)
+        found: Self = _read(cls, data)  # type: ignore[arg-type]  # a class can be hashed
+        return found
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
@@ -93,6 +95,12 @@ class Expression:
         if quick is not None:
             return lambda scope: _found(quick(scope.get(root)))
         return lambda scope: _found(next((value for _, value in step(scope.get(root), [])), None))
+
+
+@lru_cache(maxsize=16_384)
+def _read(kind: Callable[[str], Any], text: str) -> Any:
+    """The same text means the same wherever it stands."""
+    return kind(text)
 
 
 def _found(value: Any) -> Any:

@@ -190,22 +190,23 @@ class Writing:
         return "{" + "".join(f"{self._seen(pair.key)}: {self._seen(pair.value)}, " for pair in node.items) + "}"
 
 
-def quick_expression(expression: nodes.Expr) -> Quick | None:
-    """The value of a lone expression, which may be None; None where it is for the template engine."""
-    writing = Writing()
-    try:
-        return writing.compiled(writing.value(expression))
-    except Unusual:
-        return None
+def quick_expression(expression: nodes.Expr) -> Callable[[], Quick] | None:
+    """How to make the value of a lone expression, which may be None; None where it is for the template engine."""
+    return _made(lambda writing: writing.value(expression))
 
 
-def quick_template(tree: nodes.Template) -> Quick | None:
-    """The text of a template that only prints; None where it is for the template engine."""
+def quick_template(tree: nodes.Template) -> Callable[[], Quick] | None:
+    """How to make the text of a template that only prints; None where it is for the template engine."""
+    return _made(lambda writing: writing.template(tree))
+
+
+def _made(write: Callable[[Writing], str]) -> Callable[[], Quick] | None:
     writing = Writing()
     try:
-        return writing.compiled(writing.template(tree))
+        source = write(writing)
     except Unusual:
         return None
+    return lambda: writing.compiled(source)
 
 
 def kept(value: Any) -> Any:

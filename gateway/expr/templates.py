@@ -48,7 +48,10 @@ def parse(text: str) -> nodes.Template:
 
 def free_names(text: str) -> frozenset[str]:
     """The names that the template takes from its scope."""
-    return frozenset(meta.find_undeclared_variables(parse(text)))
+    tree = parse(text)
+    if tree.find(nodes.For) is None:  # nothing else that is allowed makes names, and to ask the compiler takes long
+        return frozenset(name.name for name in tree.find_all(nodes.Name))
+    return frozenset(meta.find_undeclared_variables(tree))
 
 
 def lone_expression(text: str) -> nodes.Expr | None:
@@ -66,18 +69,18 @@ def compile_expression(expression: nodes.Expr) -> Render:
     return lambda scope: kept(evaluate(scope))
 
 
-def _either(quick: Render | None, slow: Callable[[], Render]) -> Render:
-    """The quick way, and where that is none or does not go well the slow one, which is made when it is first needed."""
+def _either(quick: Callable[[], Render] | None, slow: Callable[[], Render]) -> Render:
+    """The quick way, and where that is none or does not go well the slow one. Each is made when it is first needed."""
     if quick is None:
         engine = slow()
         return lambda scope: _guarded(engine, scope)
-    made = lru_cache(maxsize=1)(slow)
+    quickly, slowly = lru_cache(maxsize=1)(quick), lru_cache(maxsize=1)(slow)
 
     def call(scope: Mapping[str, Any]) -> Any:
         try:
-            return quick(scope)
+            return quickly()(scope)
         except Exception:  # noqa: BLE001 - the engine does it once more, and says what is wrong
-            return _guarded(made(), scope)
+            return _guarded(slowly(), scope)
 
     return call
 

@@ -54,6 +54,10 @@ class Match(Keys, frozen=True):
             _fits(patterns, event.labels.get(name)) for name, patterns in self.labels.items()
         )
 
+    def takes_from(self, provider: str) -> bool:
+        """Whether anything of this provider is wanted."""
+        return _fits(self.provider, provider)
+
     def wants(self, action: Action) -> bool:
         """Whether events with this action are wanted."""
         return self.action is None or action in self.action

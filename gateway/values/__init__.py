@@ -9,6 +9,7 @@ from .networks import Network
 from .references import Reference, check_secrets, references_of
 from .secrets import Secrets, unbase64
 from .texts import Pattern, harmless
+from .tls import Tls
 from .units import Duration, Rate, Size
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Reference",
     "Secrets",
     "Size",
+    "Tls",
     "check_secrets",
     "harmless",
     "references_of",

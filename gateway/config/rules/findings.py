@@ -27,8 +27,17 @@ class Finding(NamedTuple):
 Rule = Callable[[Any], Iterator[Finding]]
 
 
-def expressions(thing: Any) -> Iterator[tuple[Place, Expression]]:
+_walked: list[tuple[Any, list[tuple[Place, Expression]]]] = []  # the file that the rules look at now
+
+
+def expressions(thing: Any) -> list[tuple[Place, Expression]]:
     """Every expression of a file, with its place."""
+    if not _walked or _walked[0][0] is not thing:
+        _walked[:] = [(thing, list(_expressions(thing)))]
+    return _walked[0][1]
+
+
+def _expressions(thing: Any) -> Iterator[tuple[Place, Expression]]:
     for path, value in walk(thing):
         if isinstance(value, Expression):
             yield path, value

@@ -7,13 +7,12 @@ from typing import Any
 from msgspec import field
 
 from ...expr import Body, Outbound, Remembered
-from ...outbound import Tls
 from ...signature import Signature
 from ...stages.authorize import Auth
 from ...stages.deliver import Answers, Breaker, Limits, Retry
 from ...stages.render import Batch, RequestTemplate, has_idle_body
 from ...stages.route import Match
-from ...values import Duration, Keys, Reference
+from ...values import Duration, Keys, Reference, Tls
 from .tests import SinkTest
 
 
