@@ -11,19 +11,22 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from itertools import islice
+from threading import Lock
 from typing import Any
 
 from jsonpath_ng import Child, Descendants, Fields, Index, Root, Slice, This
 from jsonpath_ng.exceptions import JsonPathLexerError, JsonPathParserError
 from jsonpath_ng.ext.filter import Expression as _Comparison
 from jsonpath_ng.ext.filter import Filter as _Filter
-from jsonpath_ng.ext.parser import parse as _parse
+from jsonpath_ng.ext.parser import ExtendedJsonPathParser
 
 from .errors import ExpressionError
 
 LONGEST_PATH = 512  # characters
 MOST_NODES = 10_000  # that one path may visit by a descent
 MOST_FOUND = 100_000  # that one path may find on its way
+
+_PARSER, _PARSING = ExtendedJsonPathParser(), Lock()  # to make one takes longer than to parse; it keeps its place in itself
 
 Key = str | int
 Place = tuple[Any, Key] | None  # the place of what it lies in, and its key there; None is the root
@@ -50,7 +53,8 @@ def compile_path(text: str) -> Step:
         raise ValueError(f"a path of {len(text)} characters is too long; {LONGEST_PATH} are allowed")
     _check_shape(text)
     try:
-        tree = _parse(text)
+        with _PARSING:
+            tree = _PARSER.parse(text)
     except (JsonPathLexerError, JsonPathParserError) as error:
         raise ValueError(f"{text}: {str(error).splitlines()[0]}; such a name stands in brackets and quotes: ['where']") from None
     return _step(tree, text)
