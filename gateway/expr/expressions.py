@@ -91,9 +91,10 @@ class Expression:
         return compile_template(parse(text)) if alone is None else compile_expression(alone)
 
     def _path(self, text: str) -> Callable[[Mapping[str, Any]], Any]:
-        root, step, quick = self.root, compile_path(text), singular(text)
+        root, quick = self.root, singular(text)
         if quick is not None:
             return lambda scope: _found(quick(scope.get(root)))
+        step = compile_path(text)
         return lambda scope: _found(next((value for _, value in step(scope.get(root), [])), None))
 
 

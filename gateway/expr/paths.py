@@ -43,6 +43,7 @@ _INNER = rf"(?:\.{_NAME}|\[\s*(?:{_INT}|{_QUOTED})\s*\])*"
 _LITERAL = rf"(?:{_QUOTED}|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?|true|false|null)"
 _TEST = rf"(?:@{_INNER}\s*(?:==|!=|<=|>=|<|>)\s*{_LITERAL}|!?\s*@{_INNER})"
 _FILTER = rf"\s*\?\s*(?:{_TEST}|\(\s*{_TEST}(?:\s*(?:&&|\|\|)\s*{_TEST})*\s*\))(?:\s*(?:&&|\|\|)\s*{_TEST})*\s*"
+_ODD = re.compile(r"\.where(?:not)?\b|[0-9]{16}")  # what the parser has a word to say to
 _SHAPE = re.compile(rf"\$(?:\.\.?{_NAME}|\.\.?\*|(?:\.\.)?\[(?:{_PLAIN}|{_FILTER})\])*")
 
 
@@ -235,8 +236,8 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def keys_of(text: str) -> list[Key] | None:
-    """The keys of a path of names and single indices only; None for any other."""
-    if not re.fullmatch(rf"\$(?:\.{_NAME}|\[(?:{_INT}|{_QUOTED})\])*", text):
+    """The keys of a path of names and single indices only, which needs no parser; None for any other."""
+    if len(text) > LONGEST_PATH or _ODD.search(text) or not re.fullmatch(rf"\$(?:\.{_NAME}|\[(?:{_INT}|{_QUOTED})\])*", text):
         return None
     found = re.findall(rf"\.({_NAME})|\[({_QUOTED})\]|\[({_INT})\]", text)
     return [name or (quoted[1:-1] if quoted else int(index)) for name, quoted, index in found]
