@@ -43,15 +43,20 @@ def _alert(number: int, index: int) -> dict[str, object]:
     }
 
 
+def _bare(number: int) -> list[dict[str, object]]:
+    wanted = ("labels", "annotations", "startsAt", "generatorURL")
+    return [{name: value for name, value in _alert(number, index).items() if name in wanted} for index in range(2)]
+
+
 def signature(body: bytes) -> str:
     """The value of the signature's header."""
     return "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
 
 
-def requests(first: int, count: int, path: str = PATH) -> Iterator[bytes]:
-    """Whole HTTP requests, ready to be written to a socket."""
+def requests(first: int, count: int, path: str = PATH, *, alerts: bool = False) -> Iterator[bytes]:
+    """Whole HTTP requests, ready to be written to a socket; with `alerts` the bare list of them, as Prometheus sends it."""
     for number in range(first, first + count):
-        content = body(number)
+        content = json.dumps(_bare(number)).encode() if alerts else body(number)
         head = (
             f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
             f"{HEADER}: {signature(content)}\r\ncontent-length: {len(content)}\r\n\r\n"

@@ -13,9 +13,7 @@ from typing import Any
 import click
 import msgspec
 from msgspec import Struct
-from prometheus_client.metrics import MetricWrapperBase
 
-from .. import telemetry
 from ..config.effective import plain
 from ..config.rules import RULES
 from ..config.schema import Provider, Settings, Sink
@@ -166,6 +164,10 @@ def _rules() -> Iterator[str]:
 
 
 def _telemetry() -> Iterator[str]:
+    from prometheus_client.metrics import MetricWrapperBase  # noqa: PLC0415 - only this section needs them, and they take long
+
+    from .. import telemetry  # noqa: PLC0415
+
     yield "## Metrics"
     metrics: list[Any] = [metric for _, metric in inspect.getmembers(telemetry, lambda each: isinstance(each, MetricWrapperBase))]
     rows = "\n".join(sorted(map(_metric, metrics)))
