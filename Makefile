@@ -5,7 +5,7 @@ BIN := .venv/bin
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults soak clean
+.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults mutants soak clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## +/|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ lock:            ## renew the locks (needs uv)
 
 bench: $(DEV)    ## measure: P1 to P9 as ratios, in about ten minutes
 	$(BIN)/python -m benchmarks
+
+mutants: $(DEV)  ## each guard taken away, one by one: its test must fail
+	$(BIN)/python -m tests.mutants
 
 faults: $(DEV)   ## every write, read and sync refused once, the power lost 200 times, instead of CI's samples
 	FAULT_POINTS=all POWER_SEEDS=200 $(BIN)/python -m pytest tests/store/test_store_faults.py tests/store/test_store_power.py -s

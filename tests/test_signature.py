@@ -36,6 +36,7 @@ from slack_sdk.signature import SignatureVerifier
 
 from gateway.config.decode import decode
 from gateway.config.yaml import Document
+from gateway.errors import Unverified
 from gateway.signature import ByteTemplate, Signature, Signed
 from gateway.values import Secrets
 
@@ -249,3 +250,23 @@ WRONG = {
 @pytest.mark.parametrize("text", WRONG)
 def test_a_spec_that_would_let_a_stranger_in_or_everybody_out_is_a_problem(text):
     assert problems(text) == WRONG[text]
+
+
+@pytest.mark.parametrize(
+    "off, said",
+    [
+        (300, ""),
+        (-300, ""),
+        (301, "X-Slack-Request-Timestamp is 301 s old; 300 s are tolerated"),
+        (-301, "X-Slack-Request-Timestamp is 301 s in the future; 300 s are tolerated"),
+    ],
+)
+def test_a_clock_may_be_off_by_the_tolerance_and_no_more(off, said):
+    spec, secrets = read(SLACK), Secrets({"SECRET": KEY})
+    headers = {name.lower(): value for name, value in spec.sign(Signed(b"{}"), secrets, NOW).items()}
+    try:
+        spec.verify(Signed(b"{}", headers=headers), secrets, NOW + off)
+    except Unverified as error:
+        assert (str(error), error.reason) == (said, "stale")
+    else:
+        assert said == ""

@@ -5,7 +5,6 @@ processes, real disks, senders that try again as senders do. `pytest tests/e2e/t
 
 from __future__ import annotations
 
-import errno
 import http.client
 import json
 import os
@@ -19,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -46,7 +46,7 @@ class Senders:
         self._port, self._stop, self._lock = port, threading.Event(), threading.Lock()
         self._threads = [threading.Thread(target=self._send, args=(number,)) for number in range(SENDERS)]
 
-    def __enter__(self) -> Senders:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -189,15 +189,16 @@ def log_removed(stand: Stand) -> Iterator[None]:
 def full(stand: Stand) -> Iterator[None]:
     ballast = stand.disk / "ballast"
     descriptor = os.open(ballast, os.O_CREAT | os.O_WRONLY)
-    try:
-        while True:
-            os.write(descriptor, b"x" * 4096)
-    except OSError as error:
-        assert error.errno == errno.ENOSPC
-    finally:
-        os.close(descriptor)
+    with pytest.raises(OSError, match="No space left on device"):
+        fill(descriptor)
+    os.close(descriptor)
     yield
     ballast.unlink()
+
+
+def fill(descriptor: int) -> None:
+    while True:
+        os.write(descriptor, b"x" * 4096)
 
 
 def sink_hangs(stand: Stand) -> Iterator[None]:

@@ -150,3 +150,23 @@ async def nothing_is_missing(path, kept, delivered):
     assert len((await store.events({}, limit=500)).items) == len(rows)
     await conserved(store)
     await store.close()
+
+
+@pytest.mark.anyio
+async def test_after_a_failed_sync_the_database_is_opened_anew(flaky_disk, tmp_path):
+    opened = []
+
+    def counted(name, flags):
+        opened.append(name)
+        return flaky(name, flags)
+
+    await SqliteStore(tmp_path / "gateway.db", reserve=4096).close()
+    store = SqliteStore(tmp_path / "gateway.db", connect=counted, reserve=4096)
+    before = len(opened)
+    FAULTS.plan("sync", 1, sticky=False)
+    with pytest.raises(StoreError, match=r"^the disk did not read or write \(.*injected\)$"):
+        await store.ping()
+    FAULTS.plan("", 0, sticky=False)
+    await store.ping()
+    assert len(opened) == before + 1
+    await store.close()
