@@ -11,7 +11,7 @@ import pytest
 from gateway.config.decode import decode
 from gateway.config.yaml import Document
 from gateway.errors import SecretUnset
-from gateway.values import Duration, Keys, Network, Pattern, Rate, Reference, Secrets, Size, harmless
+from gateway.values import Duration, Keys, Network, Pattern, Rate, Reference, Secrets, Size, files, harmless
 
 
 class Thing(Keys, frozen=True):
@@ -205,7 +205,7 @@ def test_a_file_that_may_not_be_read_is_a_secret_that_is_not_set(directory, monk
     def refused(*arguments: Any, **more: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refused)  # these tests may run as root, who may read everything
+    monkeypatch.setattr(files.os, "open", refused)  # these tests may run as root, who may read everything
     assert (
         said(Secrets({}, directory).reveal, Reference(file="token"))
         == "file token (it cannot be read: Permission denied) is not set"

@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from ..values import read_bounded
 from .decode import decode
 from .hints import did_you_mean
 from .inherit import merge
@@ -36,6 +37,11 @@ class Source(Struct, frozen=True, order=True):
     def shown(self) -> str:
         """The path as a person would type it."""
         return _shown(self.path)
+
+    def within(self) -> list[Path]:
+        """The directories that its links may not leave: its own, and that of its configuration. Ours are where they are."""
+        folder = self.path.parent
+        return [] if self.shipped else [folder, folder.parent] if folder.name in KINDS else [folder]
 
 
 def _shown(path: Path) -> str:
@@ -96,9 +102,17 @@ def misplaced(root: Path) -> list[Problem]:
 
 def _is_ours(file: Path) -> bool:
     """Whether a YAML file is meant as a provider or a sink, by its first words."""
-    text = file.read_bytes()[:20_000].decode(errors="replace")
+    text = _beginning(file)
     keys = set(re.findall(r"^([a-z_]+):", text, re.MULTILINE))
     return bool(keys & {"title", "like"}) and bool(keys & {"auth", "map", "cases", "request", "steps", "print", "like"})
+
+
+def _beginning(file: Path) -> str:
+    """The first words of a file; nothing where it cannot be read, which is said when it is."""
+    try:
+        return read_bounded(file, 20_000).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def twins(sources: Iterable[Source]) -> list[Problem]:
@@ -123,7 +137,7 @@ def _yaml_files(folder: Path) -> list[Path]:
 
 
 def _kind_of(path: Path) -> str:
-    text = path.read_text(errors="replace")
+    text = _beginning(path)
     return "sinks.d" if re.search(r"^(request|steps|print):", text, re.MULTILINE) else "providers.d"
 
 
@@ -161,7 +175,7 @@ def siblings_of(source: Source) -> dict[tuple[str, str], Source]:
 
 def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) -> Document:
     """A file's document, with what it inherits by `like:` worked in."""
-    document = Document(source.shown(), source.path.read_bytes())
+    document = Document.of(source.path, source.shown(), source.within())
     if not _NAME.fullmatch(source.name):
         document.report(
             (),
@@ -183,7 +197,7 @@ def _inheriting(document: Document, source: Source, siblings: Mapping[tuple[str,
     if parent is None or parent.path == source.path:
         document.report(("like",), "like", *_no_parent(source, parent_name, siblings))
         return document
-    return merge(document, Document(parent.shown(), parent.path.read_bytes()))
+    return merge(document, Document.of(parent.path, parent.shown(), parent.within()))
 
 
 def _no_parent(source: Source, name: str, siblings: Mapping[tuple[str, str], Source]) -> tuple[str, str]:

@@ -41,7 +41,7 @@ def unknown_aliases(root: Path | None, settings: Settings, providers: Collection
 
 def _document(root: Path | None) -> Document:
     file = (root or Path()) / FILE
-    return Document(str(file), file.read_bytes() if root is not None and file.is_file() else b"{}")
+    return Document.of(file, str(file), [file.parent]) if root is not None and file.exists() else Document(str(file), b"{}")
 
 
 def _from_environment(settings: Settings, environment: Mapping[str, str]) -> tuple[dict[str, Any], list[Problem]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..values import read_bounded
 from .problems import Place, legible
 from .yaml import Document
 
@@ -44,7 +45,7 @@ def _read(folder: Path, name: str) -> str:
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f"`{shown}` lies outside of this file's directory")
     try:
-        content = path.read_bytes()[: LARGEST + 1]
+        content = read_bounded(path, LARGEST)
     except OSError as error:
         raise ValueError(f"`{shown}` cannot be read: {error.strerror}") from None
     if len(content) > LARGEST:

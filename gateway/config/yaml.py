@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 import sys
 from codecs import BOM_UTF8
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import yaml
 
+from ..values import read_bounded
 from .problems import Place, Problem, legible, lines_of, spelled
 from .scalars import CORE, resolve
 from .syntax import TAG, Spot, explain
@@ -46,6 +49,25 @@ class Document:
         self.values: Marks = {}
         self.keys: Marks = {}
         self._open(text)
+
+    @classmethod
+    def of(cls, path: Path, shown: str, within: Sequence[Path] = ()) -> Self:
+        """
+        The document in a file, which must be a plain one and, with `within`, lie in one of these directories when every link is
+        followed. Nothing of another file is ever shown.
+        """
+        try:
+            real = path.resolve(strict=True)
+            outside = within and not any(real.is_relative_to(folder.resolve()) for folder in within)
+            document = cls(shown, b"" if outside else read_bounded(path, LARGEST))
+        except (OSError, RuntimeError) as error:  # a RuntimeError where links lead in a circle
+            reason = getattr(error, "strerror", None) or "its links lead in a circle"
+            document = cls(shown, b"")
+            document.refuse(Spot(1, 1), "file", f"the file cannot be read: {reason}", "put a plain file that may be read here")
+            return document
+        if outside:
+            document.refuse(Spot(1, 1), "file", "this is a link that leads out of the configuration", "put the file itself here")
+        return document
 
     def at(self, path: Place) -> tuple[int, int]:
         """Line and column of the value at a path; of the nearest thing around it, if it is not in the file."""
@@ -98,7 +120,7 @@ class Document:
     def _open(self, text: str | bytes) -> None:
         data = (text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text).removeprefix(BOM_UTF8)
         if len(data) > LARGEST:
-            return self.refuse(Spot(1, 1), "size", f"the file has {len(data):,} bytes; the most is {LARGEST:,}", "split it")
+            return self.refuse(Spot(1, 1), "size", f"the file has more than {LARGEST:,} bytes", "split it")
         try:
             self.text = text.removeprefix("\ufeff") if isinstance(text, str) else data.decode()
         except UnicodeDecodeError as error:

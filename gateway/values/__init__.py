@@ -4,6 +4,7 @@ What a YAML value may be, beyond JSON's own types: durations, sizes, rates, patt
 To add one: a class with `read` (raises ValueError with a sentence that says how to mend it) and `schema` (its JSON Schema).
 """
 
+from .files import read_bounded
 from .keys import Keys
 from .networks import Network
 from .references import Reference, check_secrets, references_of
@@ -24,6 +25,7 @@ __all__ = [
     "Tls",
     "check_secrets",
     "harmless",
+    "read_bounded",
     "references_of",
     "unbase64",
 ]

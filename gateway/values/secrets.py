@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 from ..errors import SecretUnset
+from .files import read_bounded
 from .references import Reference
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
@@ -130,8 +131,7 @@ class Secrets:
                 raise SecretUnset(f"{reference} (it leads out of the secrets directory)")
             if not path.is_file():
                 raise SecretUnset(f"{reference} (there is no such file in the secrets directory)")
-            with path.open("rb") as file:
-                data = file.read(self.LARGEST_FILE + 1)
+            data = read_bounded(path, self.LARGEST_FILE)
         except (OSError, RuntimeError) as error:  # a RuntimeError where links lead in a circle
             reason = getattr(error, "strerror", None) or "links that lead in a circle"
             raise SecretUnset(f"{reference} (it cannot be read: {reason})") from None

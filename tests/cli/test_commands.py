@@ -87,9 +87,17 @@ def test_problems_for_machines(gateway):
     assert gateway("validate", "right.yaml", "--format", "json") == (0, "[]\n", "")
 
 
+UNREADABLE = """\
+conf/providers.d/folder.yaml:1:1: the file cannot be read: Is a directory [file]
+    help: put a plain file that may be read here
+
+1 problem in 1 file
+"""
+
+
 def test_a_file_that_cannot_be_read_is_named(gateway, tmp_path):
     (tmp_path / "conf" / "providers.d" / "folder.yaml").mkdir(parents=True)
-    assert gateway("validate", "conf") == (3, "", "gateway: conf/providers.d/folder.yaml: Is a directory\n")
+    assert gateway("validate", "conf") == (1, UNREADABLE, "")
 
 
 FAILED = """FAILED conf/providers.d/team.yaml:12: it does not

@@ -277,7 +277,7 @@ def test_the_bounds_are_met_exactly():
     assert printed(f"[{'1,' * MOST_NODES}]") == "a.yaml:1:100000: the file has more than 50,000 values [size]\n    help: split it"
     assert Document("a.yaml", "a: " + "x" * (LARGEST - 3)).problems == []
     assert printed("a: " + "x" * (LARGEST - 2)) == (
-        "a.yaml:1:1: the file has 1,048,577 bytes; the most is 1,048,576 [size]\n    help: split it"
+        "a.yaml:1:1: the file has more than 1,048,576 bytes [size]\n    help: split it"
     )
     assert Document("a.yaml", "ä" * (LARGEST // 2 + 1)).broken
 
