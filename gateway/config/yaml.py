@@ -22,7 +22,7 @@ from .syntax import TAG, Spot, explain
 
 LARGEST = 1 << 20  # bytes
 DEEPEST = 40  # lists and mappings within one another
-MOST_NODES = 50_000
+MOST_NODES = 30_000
 MOST_PROBLEMS = 100  # after so many the rest of a file is not read
 LONGEST_VALUE = 200  # lines of a text in which a word is looked for
 

@@ -274,7 +274,7 @@ def test_the_bounds_are_met_exactly():
     assert Document("a.yaml", "[" * DEEPEST + "]" * DEEPEST).problems == []
     assert printed("[" * (DEEPEST + 1)) == "a.yaml:1:41: nested deeper than 40 levels [size]\n    help: flatten it"
     assert Document("a.yaml", f"[{'1,' * (MOST_NODES - 1)}]").problems == []
-    assert printed(f"[{'1,' * MOST_NODES}]") == "a.yaml:1:100000: the file has more than 50,000 values [size]\n    help: split it"
+    assert printed(f"[{'1,' * MOST_NODES}]") == "a.yaml:1:60000: the file has more than 30,000 values [size]\n    help: split it"
     assert Document("a.yaml", "a: " + "x" * (LARGEST - 3)).problems == []
     assert printed("a: " + "x" * (LARGEST - 2)) == (
         "a.yaml:1:1: the file has more than 1,048,576 bytes [size]\n    help: split it"
