@@ -246,7 +246,7 @@ MUTANTS = [
         "app.py",
         "await worker.stop(state.left(config.settings.drain))",
         "pass",
-        "tests/e2e/test_process.py -k drain",
+        "tests/e2e/test_serve.py -k term_signal",
     ),
     Mutant(
         "a second signal is not heard",
