@@ -9,6 +9,7 @@ import click
 
 from .. import __version__
 from ..errors import ConfigError, GatewayError
+from .doctor import doctor
 from .output import complain, print_problems
 from .reference import reference
 from .reload import reload
@@ -20,7 +21,7 @@ from .test import test
 from .try_ import try_
 from .validate import validate
 
-COMMANDS = [serve, validate, test, try_, show, schema, reference, reload, replay]
+COMMANDS = [serve, validate, test, try_, show, schema, reference, reload, replay, doctor]
 
 FINE, PROBLEMS, USED_WRONGLY, NOT_READY = range(4)
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it

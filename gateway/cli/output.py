@@ -11,7 +11,8 @@ import msgspec
 
 from ..config.hints import nearest
 from ..config.problems import Problem, show
-from ..values import harmless
+from ..config.yaml import LARGEST
+from ..values import harmless, read_bounded
 
 FORMAT = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", help="`json` where a machine reads it."
@@ -34,7 +35,7 @@ def print_problems(problems: Iterable[Problem], *, err: bool = True) -> None:
     """Problems with the lines they are about, an empty line after each, and how many there are."""
     found = list(problems)
     for problem in found:
-        click.echo(show(problem, _text(problem.file)) + "\n", err=err)
+        click.echo(show(problem, _text(problem)) + "\n", err=err)
     files = len({problem.file for problem in found})
     click.echo(f"{counted(len(found), 'problem')} in {counted(files, 'file')}", err=err)
 
@@ -51,9 +52,14 @@ def meant_or_where(word: str, known: Iterable[str], root: Path | None) -> str:
     return suggestion(word, known) or where
 
 
-def _text(file: str) -> str:
-    path = Path(file)
-    return path.read_text(errors="replace") if path.is_file() else ""
+def _text(problem: Problem) -> str:
+    """What the problem is about; nothing of a file that is not ours to read, which may be anything."""
+    if problem.rule == "file":
+        return ""
+    try:
+        return read_bounded(Path(problem.file), LARGEST).decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def counted(number: int, thing: str) -> str:

@@ -100,6 +100,15 @@ def test_a_file_that_cannot_be_read_is_named(gateway, tmp_path):
     assert gateway("validate", "conf") == (1, UNREADABLE, "")
 
 
+def test_nothing_of_a_file_that_a_link_leads_to_is_shown(gateway, tmp_path):
+    (tmp_path / "conf" / "providers.d").mkdir(parents=True)
+    (tmp_path / "passwd").write_text("root:x:0:0")
+    (tmp_path / "conf" / "providers.d" / "team.yaml").symlink_to(tmp_path / "passwd")
+    done = gateway("validate", "conf")
+    assert (done.code, "root" in done.out + done.err) == (1, False)
+    assert "team.yaml:1:1: this is a link that leads out of the configuration [file]" in done.out
+
+
 FAILED = """FAILED conf/providers.d/team.yaml:12: it does not
     event 1.action: expected "resolve", got "trigger"
     event 1.severity: expected "critical", got "error"

@@ -116,6 +116,18 @@ def open_reader(path: Path, connect: Connect = connect) -> apsw.Connection:
         return db
 
 
+def check_whole(path: Path) -> None:
+    """SQLite's own look at the whole file. Raises StoreError."""
+    db = open_reader(path)
+    try:
+        with refusals(path):
+            found = [said for (said,) in db.execute("pragma quick_check(1)")]
+    finally:
+        db.close()
+    if found != ["ok"]:
+        raise StoreError(f"{path} is damaged ({found[0]}); restore a backup", retryable=False)
+
+
 def apply(db: apsw.Connection, migration: Migration) -> None:
     """One step of the schema, all or nothing."""
     db.execute("begin immediate")
