@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
+FUZZ := .venv/.fuzz-installed
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults mutants soak clean
+.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults mutants fuzz soak clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## +/|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -21,6 +22,10 @@ $(RUN): requirements/run.lock pyproject.toml | $(BIN)/python
 
 $(DEV): requirements/dev.lock $(RUN)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(FUZZ): requirements/fuzz.lock $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.lock
 	@touch $@
 
 setup: $(DEV)    ## the virtual environment with everything in it
@@ -61,6 +66,7 @@ docs: $(DEV)     ## renew what is made from the code: the reference and the JSON
 lock:            ## renew the locks (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev pyproject.toml -o requirements/dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev --group fuzz pyproject.toml -o requirements/fuzz.lock
 
 bench: $(DEV)    ## measure: P1 to P9 as ratios, in about ten minutes
 	$(BIN)/python -m benchmarks
@@ -70,6 +76,9 @@ mutants: $(DEV)  ## each guard taken away, one by one: its test must fail
 
 faults: $(DEV)   ## every write, read and sync refused once, the power lost 200 times, instead of CI's samples
 	FAULT_POINTS=all POWER_SEEDS=200 $(BIN)/python -m pytest tests/store/test_store_faults.py tests/store/test_store_power.py -s
+
+fuzz: $(FUZZ)    ## atheris on what reads strangers' bytes, schemathesis on the API: a minute, or FUZZ_SECONDS
+	$(BIN)/python -m tests.fuzz
 
 soak: $(DEV)     ## 50 kills under load instead of CI's 5
 	SOAK_KILLS=50 $(BIN)/python -m pytest tests/e2e/test_kill.py -s

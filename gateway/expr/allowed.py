@@ -63,6 +63,8 @@ def _check(node: nodes.Node, depth: int, loops: int) -> None:
             _known("test", node.name, (*TESTS, "none"))
         case nodes.Name() if node.name in _JINJA_NAMES:
             raise ValueError(f"there is no `{node.name}` here")
+        case nodes.Tuple() if any(isinstance(each, nodes.Slice) for each in node.items):
+            raise ValueError("one key, or one `[from:to]`, stands in brackets")
         case nodes.Const() if isinstance(node.value, float) and not math.isfinite(node.value):
             raise ValueError("a number is too large")
     for child in node.iter_child_nodes():

@@ -137,6 +137,7 @@ REFUSED = {
     "{{ item.host is strin }}": "there is no test 'strin'; did you mean 'string'?",
     "{{ 2 ** 999999999 }}": "`**` is not allowed",
     "{{ 1e999 }}": "a number is too large",
+    "{{ item.tags[0, 1:2] }}": "one key, or one `[from:to]`, stands in brackets",
     "{{ " + "9" * 5000 + " }}": "a number is too large",
     "{% set x = 1 %}": "`set` is not allowed; a provider names its steps in `let`",
     "{% set x %}a{% endset %}": "`set` is not allowed; a provider names its steps in `let`",
