@@ -61,14 +61,20 @@ def _check(node: nodes.Node, depth: int, loops: int) -> None:
             check_call(node.name, *arguments(node))
         case nodes.Test():
             _known("test", node.name, (*TESTS, "none"))
+        case nodes.Name() | nodes.Tuple() | nodes.Const():
+            _check_value(node)
+    for child in node.iter_child_nodes():
+        _check(child, depth + 1, loops)
+
+
+def _check_value(node: nodes.Name | nodes.Tuple | nodes.Const) -> None:
+    match node:
         case nodes.Name() if node.name in _JINJA_NAMES:
             raise ValueError(f"there is no `{node.name}` here")
         case nodes.Tuple() if any(isinstance(each, nodes.Slice) for each in node.items):
             raise ValueError("one key, or one `[from:to]`, stands in brackets")
         case nodes.Const() if isinstance(node.value, float) and not math.isfinite(node.value):
             raise ValueError("a number is too large")
-    for child in node.iter_child_nodes():
-        _check(child, depth + 1, loops)
 
 
 def arguments(node: nodes.Filter) -> tuple[list[Any], dict[str, Any]]:
