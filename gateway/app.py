@@ -110,7 +110,7 @@ async def _serve(config: Config, store: Store, load: Callable[[], Config], look:
     state = State(reloads, pipeline, worker)
     server = _server(config, build(pipeline, store, replays, reloads, state))
     _tell(config)
-    await store.settle([*config.sinks, *config.off], now=pipeline.clock())
+    await store.settle([*config.sinks, *config.off], now=pipeline.clock(), ticks=pipeline.ticks())
     await store.release(states=("parked",), now=pipeline.clock())  # a secret may have been mended
     try:
         async with anyio.create_task_group() as tasks:
@@ -136,7 +136,7 @@ def _server(config: Config, door: object) -> Server:
             door,  # type: ignore[arg-type]  # uvicorn's own ASGI type is narrower than the protocol
             host=config.settings.host,
             port=config.settings.port,
-            http=bounded(_most_connections()),
+            http=bounded(_most_connections(sum(sink.limits.concurrency for sink in config.sinks.values()))),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -149,17 +149,18 @@ def _server(config: Config, door: object) -> Server:
     )
 
 
-OURS = 256  # descriptors that are not for senders: the database, the log, connections to sinks
+OURS = 256  # descriptors that are for neither senders nor sinks: the database, the log, and room for what a reload adds
 MOST_CONNECTIONS = 16_384
 
 
-def _most_connections() -> int:
+def _most_connections(to_sinks: int) -> int:
     """As many as there are descriptors for: one more, and nothing could be opened, not even the database."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CONNECTIONS + OURS if hard == resource.RLIM_INFINITY else min(hard, MOST_CONNECTIONS + OURS)
+    ours = OURS + to_sinks
+    wanted = MOST_CONNECTIONS + ours if hard == resource.RLIM_INFINITY else min(hard, MOST_CONNECTIONS + ours)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(16, min(MOST_CONNECTIONS, max(soft, wanted) - OURS))
+    return max(16, min(MOST_CONNECTIONS, max(soft, wanted) - ours))
 
 
 async def _stop_on_signal(server: Server, state: State, worker: Worker, everything: anyio.CancelScope) -> None:

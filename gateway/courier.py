@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 EXCERPT = 2_000  # characters of an answer that are kept
 VISIT_TIMEOUT = 10.0  # seconds
+MOST_LOST = 5  # tries beyond those of `retry` that may end with the gateway: more, and the delivery itself may be what stops it
 ESCALATED = "escalated"  # remembered for an incident and a sink that waits before it tells: it was told
 
 
@@ -108,8 +109,15 @@ def patience(sink: Sink) -> float:
     return sink.limits.timeout * (tries + 1)
 
 
+def longest_waits(sink: Sink) -> tuple[float, float]:
+    """Seconds that a delivery has to wait at most by what the file says: one that was never tried, and one that was."""
+    answers = [sink.response, *(step.response for step in sink.steps)]
+    rules = [rule for each in answers for rule in (*each.rules, *(each.items.rules if each.items else ()))]
+    return sink.escalate_after or 0.0, max(sink.retry.max_delay, *(rule.after or 0.0 for rule in rules), 0.0)
+
+
 async def _bring(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
-    held = [result for delivery in deliveries if (result := _held(trip, delivery))]
+    held = [result for delivery in deliveries if (result := _lost(trip, delivery) or _held(trip, delivery))]
     kept = {result.delivery.id for result in held}
     results = await _bring_now(trip, [delivery for delivery in deliveries if delivery.id not in kept])
     return held + ([_escalated(result) for result in results] if trip.sink.escalate_after is not None else results)
@@ -121,6 +129,16 @@ async def _bring_now(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]
     if trip.sink.steps:
         return [await _walk(trip, delivery) for delivery in deliveries]
     return await _send_together(trip, deliveries)
+
+
+def _lost(trip: Trip, delivery: Delivery) -> Result | None:
+    """What becomes of a delivery in the middle of whose tries the gateway stops each time; None where it may be tried."""
+    if delivery.attempts <= trip.sink.retry.attempts + MOST_LOST:
+        return None
+    reason = "the gateway stopped in the middle of the last ones, and this may be why; see its log before you replay it"
+    return Result(
+        delivery=delivery, attempt=None, state="dead", verdict=f"given up after {delivery.attempts - 1} tries: {reason}"
+    )
 
 
 def _held(trip: Trip, delivery: Delivery) -> Result | None:
@@ -136,9 +154,12 @@ def _held(trip: Trip, delivery: Delivery) -> Result | None:
     if event.action != "trigger":
         return None if told else _cancelled(delivery, "its incident was never escalated to this sink")
     if delivery.incident.status != "open":
-        return _cancelled(delivery, f"the incident is {delivery.incident.status}; only an open one is escalated")
-    due = datetime.fromisoformat(event.received_at).timestamp() + wait
-    if told or trip.clock() >= due:
+        result = _cancelled(delivery, f"the incident is {delivery.incident.status}; only an open one is escalated")
+        # what was tried before, in vain or lost, may have arrived
+        return _remembering(result) if delivery.attempts > 1 else result
+    received, now = datetime.fromisoformat(event.received_at).timestamp(), trip.clock()
+    due = received + wait
+    if told or now >= due or now < received:  # received in a time to come: the clock was set back, and it has waited since then
         return None
     return _untried(delivery, due, f"escalates after {wait:g} s, if the incident is still open then")
 
@@ -146,6 +167,10 @@ def _held(trip: Trip, delivery: Delivery) -> Result | None:
 def _escalated(result: Result) -> Result:
     if result.attempt is None or result.delivery.event.action != "trigger":
         return result
+    return _remembering(result)
+
+
+def _remembering(result: Result) -> Result:
     return replace(result, memory={**(result.memory or result.delivery.memory), ESCALATED: True})
 
 
@@ -319,7 +344,8 @@ def _remembered(trip: Trip, step: Step, response: Response | None) -> dict[str, 
     for name, value in found.items():
         if value is None:
             telemetry.nothing_to_remember(trip.name, step.name, f"{name}: {step.remember[name].text} finds nothing")
-    return {name: value for name, value in found.items() if value is not None}
+    mask = trip.config.secrets.mask
+    return {name: mask(value) if isinstance(value, str) else value for name, value in found.items() if value is not None}
 
 
 def _settled(

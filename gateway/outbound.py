@@ -23,11 +23,35 @@ import msgspec
 from . import __version__
 from .errors import Undelivered
 from .model import Request, Response
-from .transport import Transport
 from .values import Tls
 
 LARGEST_ANSWER = 1024 * 1024  # bytes of an answer that are read
 LARGEST_PORT = 65535
+# What answers are written in. Of the others that Python knows some take minutes (`punycode`), and some give what is no text.
+CHARSETS = frozenset(
+    {
+        "ascii",
+        "us-ascii",
+        "iso-8859-1",
+        "latin-1",
+        "latin1",
+        "iso-8859-2",
+        "iso-8859-15",
+        "windows-1250",
+        "windows-1251",
+        "windows-1252",
+        "koi8-r",
+        "utf-16",
+        "shift_jis",
+        "euc-jp",
+        "iso-2022-jp",
+        "euc-kr",
+        "big5",
+        "gbk",
+        "gb2312",
+        "gb18030",
+    }
+)
 USER_AGENT = f"webhook-gateway/{__version__}"
 
 
@@ -68,6 +92,8 @@ class Client:
     def _under(self, tls: Tls | None, certificate: str) -> httpx2.AsyncBaseTransport:
         key = tls, certificate
         if key not in self._transports:
+            from .transport import Transport  # noqa: PLC0415 - it takes a tenth of a second, and who sends nothing needs none
+
             self._transports[key] = self._transport or Transport(_context(tls or Tls(), certificate))
         return self._transports[key]
 
@@ -158,10 +184,9 @@ def _inflated(body: bytes, encoding: str) -> bytes:
 
 
 def _text(body: bytes, charset: str | None) -> str:
-    try:
-        return body.decode(charset or "utf-8", "replace")
-    except (LookupError, UnicodeError):  # the answer names a charset that is none
-        return body.decode("utf-8", "replace")
+    """The body as UTF-8, unless it says that it is in another of the CHARSETS."""
+    charset = (charset or "").lower()
+    return body.decode(charset if charset in CHARSETS else "utf-8", "replace")
 
 
 def _json(body: bytes) -> Any:

@@ -1,8 +1,20 @@
-"""How fast one may go: a token bucket for rates, a fuse that leaves a failing sink alone. Both are told the time."""
+"""
+How fast one may go: a token bucket for rates, a fuse that leaves a failing sink alone. Both are told the time, as seconds of a
+clock that nobody sets.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from .values import Rate
+
+
+def steady(clock: Callable[[], float], ticks: Callable[[], float] = time.monotonic) -> Callable[[], float]:
+    """A clock that goes on evenly from what the other says now, though that one may be set meanwhile."""
+    start, began = clock(), ticks()
+    return lambda: start + ticks() - began
 
 
 class Bucket:

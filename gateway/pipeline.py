@@ -14,9 +14,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from . import telemetry
 from .courier import bring, visit
+from .errors import StoreError
 from .model import Delivery, Webhook
+from .pace import steady
 from .reading import decider, greeting_before_proof, prove, understand
 from .stages.answer import Answer, Handshake, Reply, accepted, fill
 from .store import Intake, Result
@@ -27,11 +31,15 @@ if TYPE_CHECKING:
     from .outbound import Client
     from .store import Store
 
+TIME_TO_WRITE = 25.0  # seconds for which a store that refuses is asked again to write down how a try went
+STORE_PAUSE = 1.0  # seconds to leave a store alone that refused
+
 
 class Pipeline:
     """
-    One configuration snapshot, one store, one client, a clock, and a voice for the sinks that print. `wake` is told which sinks
-    have something to do.
+    One configuration snapshot, one store, one client, a clock, and a voice for the sinks that print. `ticks` are seconds that
+    only ever go on, while the clock may be set. `wake` is told which sinks have something to do; `unwritten` says that the store
+    refuses to write down how tries went: then nothing more is sent, because it would be sent again.
     """
 
     def __init__(
@@ -43,8 +51,10 @@ class Pipeline:
         say: Callable[[str], Awaitable[None]] | None = None,
     ) -> None:
         self.config, self.store, self.client, self.clock = config, store, client, clock
+        self.ticks: Callable[[], float] = time.monotonic
         self.say = say or Voice(sys.stdout).tell
         self.wake: Callable[[Iterable[str]], None] = lambda sinks: None
+        self.unwritten = False
 
     async def ingest(self, webhook: Webhook) -> Answer:
         """
@@ -58,7 +68,7 @@ class Pipeline:
         handshake, scope = greeting_before_proof(provider, webhook)
         if handshake is None:
             prove(config, webhook, self.clock())
-            understood = understand(provider, webhook)
+            understood = understand(provider, webhook, mask=config.secrets.mask)
             handshake, scope = understood.handshake, understood.scope
         if handshake is not None:
             return await self._greet(webhook, handshake, scope)
@@ -86,11 +96,28 @@ class Pipeline:
 
     async def deliver(self, sink: str, deliveries: Sequence[Delivery]) -> list[Result]:
         """Try once to bring claimed deliveries to their sink, and write down how it went."""
-        results = await bring(self.config, self.client, sink, deliveries, self.clock, say=self.say, note=self.store.note)
-        now = self.clock()
-        await self.store.record(results, now=now)
+        clock = steady(self.clock, self.ticks)
+        results = await bring(self.config, self.client, sink, deliveries, clock, say=self.say, note=self.store.note)
+        now = clock()
+        await self._write_down(sink, results, now)
         for each in results:
             telemetry.delivery_tried(
                 each.delivery, each.attempt, state=each.state, verdict=each.verdict, due_in=each.due_at - now
             )
         return results
+
+    async def _write_down(self, sink: str, results: Sequence[Result], now: float) -> None:
+        """However often the store refuses, as long as the claim holds: what is not written down is sent again."""
+        end = self.ticks() + TIME_TO_WRITE
+        while True:
+            try:
+                await self.store.record(results, now=now)
+            except StoreError as error:
+                self.unwritten = error.retryable and self.ticks() < end
+                if not self.unwritten:
+                    raise
+                telemetry.worker_stumbled(sink, str(error))
+                await anyio.sleep(STORE_PAUSE)
+            else:
+                self.unwritten = False
+                return

@@ -4,7 +4,7 @@ The pure half of ingest: what a webhook means, with nothing stored and nothing s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -24,6 +24,9 @@ from .store import Decide
 if TYPE_CHECKING:
     from .config import Config
     from .config.schema import Provider
+
+
+Mask = Callable[[str], str]
 
 
 class Understood(Struct, frozen=True, kw_only=True):
@@ -56,14 +59,16 @@ def greeting_before_proof(provider: Provider, webhook: Webhook) -> tuple[Handsha
     return greet(provider.handshake, webhook, scope, verified=False), scope
 
 
-def understand(provider: Provider, webhook: Webhook, only: Sequence[int] | None = None) -> Understood:
+def understand(
+    provider: Provider, webhook: Webhook, only: Sequence[int] | None = None, mask: Mask = lambda text: text
+) -> Understood:
     """
-    What a verified webhook means; `only` names the items to map (a replay of dead ones).
+    What a verified webhook means; `only` names the items to map (a replay of dead ones), `mask` takes our secrets out of a text.
 
     It is read as it may be stored: what is secret never reaches an expression, and a replay says what the first reading said.
     Raises Undecodable when the sender's bytes are at fault. What we cannot map is in `dead`.
     """
-    webhook = without_credentials(provider, webhook)
+    webhook = without_credentials(provider, webhook, mask)
     scope: Mapping[str, Any] = {}
     try:
         scopes = [provider.filled(each | {"tables": provider.tables}) for each in decode(provider.body, webhook)]
@@ -117,23 +122,34 @@ def decider(config: Config, provider: Provider) -> Decide:
     return decide
 
 
-def without_credentials(provider: Provider, webhook: Webhook) -> Webhook:
+def without_credentials(provider: Provider, webhook: Webhook, mask: Mask = lambda text: text) -> Webhook:
     """
-    The webhook as it may be stored and shown: without what proves the sender's identity and what the file's `redact` names.
-    Without it twice is the same as once. Raises Undecodable where a body that must be redacted cannot be read.
+    The webhook as it may be stored and shown: without what proves the sender's identity, wherever a proxy may have repeated it,
+    and without what the file's `redact` names. Without it twice is the same as once. Raises Undecodable where a body that must
+    be redacted cannot be read.
     """
     (headers, query), tokens = provider.auth.conceals(), _tokens(provider.auth)
-    return redacted(
-        provider.body,
-        provider.redact,
-        {token.field for token in tokens if token.field is not None},
-        replace(
-            webhook,
-            headers={name: value for name, value in webhook.headers.items() if name not in headers | CONCEALED_HEADERS},
-            query={name: value for name, value in webhook.query.items() if name not in query | CONCEALED_QUERY},
-            url=_url(webhook, tokens),
-            rest="",
-        ),
+    plain = replace(
+        webhook,
+        headers={name: value for name, value in webhook.headers.items() if name not in headers | CONCEALED_HEADERS},
+        query={name: value for name, value in webhook.query.items() if name not in query | CONCEALED_QUERY},
+        url=_url(webhook, tokens),
+        rest="",
+    )
+    fields = {token.field for token in tokens if token.field is not None}
+    return redacted(provider.body, provider.redact, fields, _masked(plain, mask))
+
+
+def _masked(webhook: Webhook, mask: Mask) -> Webhook:
+    """A proxy's `X-Original-URI` or a `Referer` may repeat what stood in the address."""
+    said = "\n".join([webhook.url, *webhook.headers.values(), *webhook.query.values()])
+    if mask(said) == said:
+        return webhook
+    return replace(
+        webhook,
+        url=mask(webhook.url),
+        headers={name: mask(value) for name, value in webhook.headers.items()},
+        query={name: mask(value) for name, value in webhook.query.items()},
     )
 
 

@@ -84,7 +84,7 @@ class Reloads:
         self._worker.follow()
         telemetry.reloaded(providers=sorted(config.providers), sinks=sorted(config.sinks), changed=mended, restart=restart)
         store, now = self._pipeline.store, self._pipeline.clock()
-        if died := await store.settle([*config.sinks, *config.off], now=now):
+        if died := await store.settle([*config.sinks, *config.off], now=now, ticks=self._pipeline.ticks()):
             telemetry.deliveries_orphaned(died)
         for sink in mended:
             await store.release(sink=sink, states=("parked",), now=now)

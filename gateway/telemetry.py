@@ -6,6 +6,7 @@ Labels are names from the configuration and bounded words, never ids, addresses 
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -69,7 +70,22 @@ def set_up(*, dev: bool, secrets: Callable[[], Sequence[str]], stream: TextIO | 
         logger_factory=lambda *_: _Lines(_voice),
         cache_logger_on_first_use=False,
     )
+    logging.getLogger().addHandler(_FOREIGN)
     _log = structlog.get_logger().bind()  # once: to find it anew costs as much as a line
+
+
+class _Foreign(logging.Handler):
+    """What the libraries that we use have to say: a line like any other, not written by them to wherever they please."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = _log.error if record.levelno >= logging.ERROR else _log.warning
+        said = record.getMessage().partition("\n")[0]  # what follows quotes errors, and they quote payloads
+        message = _masked(said, _masks())[:500]  # cut first, half a secret would be left
+        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
+        level("library.said", library=record.name, message=message, error=error)
+
+
+_FOREIGN = _Foreign(logging.WARNING)
 
 
 def finish() -> None:
@@ -274,6 +290,11 @@ def worker_stumbled(sink: str, message: str) -> None:
     """The store refused the worker; it goes on in a moment."""
     _of(_STUMBLES, sink).inc()
     _log.error("worker.stumbled", sink=sink, message=message)
+
+
+def clock_was_set(by: float) -> None:
+    """The machine's clock was set while we ran. Rates and pauses do not go by it; nothing waits the longer for it."""
+    _log.warning("clock.set", seconds=round(by, 1), message="the machine's clock was set forward (+) or back (-)")
 
 
 def failed_unexpectedly(where: str, error: BaseException) -> None:

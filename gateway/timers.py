@@ -10,6 +10,7 @@ import anyio
 from msgspec.structs import replace
 
 from . import telemetry
+from .courier import longest_waits
 from .errors import GatewayError
 from .model import Decision, Event, Incident
 from .reading import decider
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
 
 EVERY = 5.0  # seconds between looks at the clock
+LARGEST_SLEW = 1.0  # seconds between two looks: a clock that is off by more was set
 PRUNE_EVERY = 60.0  # seconds
 CHUNK = 500  # rows at a time, so that nobody waits long for the writer
 MOST_CHUNKS = 20  # of quiet incidents at one look
@@ -32,6 +34,7 @@ class Timers:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self._pruned_at = 0.0
+        self._ahead: float | None = None  # seconds by which the clock is ahead of the ticks
 
     async def run(self) -> None:
         """Look at the clock until cancelled."""
@@ -46,14 +49,32 @@ class Timers:
 
     async def tick(self, now: float) -> None:
         """Everything that is due at this time. What makes room on the disk comes first."""
-        if not 0 <= now - self._pruned_at < PRUNE_EVERY:  # a clock that was set back is no reason to wait
+        minute = not 0 <= now - self._pruned_at < PRUNE_EVERY  # a clock that was set back is no reason to wait
+        if minute:
             self._pruned_at = now
             await self._prune(now)
+        if self._clock_was_set(now) or minute:
+            await self._hasten(now)
         for _ in range(MOST_CHUNKS):
             found = await self.pipeline.store.quiet(now=now, limit=CHUNK)
             await asyncio.gather(*(self._resolve(incident, last, now) for incident, last in found))  # so they share a commit
             if len(found) < CHUNK:
                 break
+
+    def _clock_was_set(self, now: float) -> bool:
+        ahead, before = now - self.pipeline.ticks(), self._ahead
+        self._ahead = ahead
+        if before is None or abs(ahead - before) <= LARGEST_SLEW:
+            return False
+        telemetry.clock_was_set(ahead - before)
+        return True
+
+    async def _hasten(self, now: float) -> None:
+        """Times that were stored while the clock was ahead lie in a future that nobody may have to wait for."""
+        for name, sink in self.pipeline.config.sinks.items():
+            untried, longest = longest_waits(sink)
+            if await self.pipeline.store.hasten(name, untried=untried, longest=longest, now=now):
+                self.pipeline.wake([name])
 
     async def _resolve(self, incident: Incident, last: Event, now: float) -> None:
         text = as_text(datetime.fromtimestamp(now, UTC))
@@ -81,7 +102,7 @@ class Timers:
 
     async def _prune(self, now: float) -> None:
         config, keep = self.pipeline.config, self.pipeline.config.settings.retention
-        died = await self.pipeline.store.settle([*config.sinks, *config.off], now=now)
+        died = await self.pipeline.store.settle([*config.sinks, *config.off], now=now, ticks=self.pipeline.ticks())
         if died:
             telemetry.deliveries_orphaned(died)
         gone = CHUNK

@@ -17,10 +17,10 @@ from typing import Any
 import aiohttp
 import httpx2
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
-MOST_CONNECTIONS = 256  # that are open at a time, over all sinks with the same certificates
+from .names import Names
+
 KEPT_ALIVE = 15.0  # seconds that a connection waits for its next request
 LARGEST_PIECE = 512 * 1024  # bytes of a body that are handed over at once
 
@@ -44,6 +44,7 @@ _CARRIERS = tuple(
     ipaddress.IPv6Network(text) for text in ("::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/96", "::/96")
 )
 _LOW = 0xFFFFFFFF
+_IS_ADDRESS = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _LOOPBACK = ipaddress.IPv6Address("::1")
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -72,20 +73,23 @@ class _Resolver(AbstractResolver):
     """Names to addresses, without those that nothing is sent to."""
 
     def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
+        self._names = Names()
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         try:
-            found = await self._resolver.resolve(host, port, family)
+            found = await self._names.look_up(host, family)
         except (OSError, UnicodeError) as error:
             raise OSError(f"the name {host!r} cannot be resolved") from error
-        allowed = [each for each in found if not _is_forbidden(each["host"])]
+        allowed = [each for each in found if not _is_forbidden(each[2])]
         if found and not allowed:
-            raise Forbidden(found[0]["host"])
-        return allowed
+            raise Forbidden(found[0][2])
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=family, proto=protocol, flags=_IS_ADDRESS)
+            for family, protocol, address in allowed
+        ]
 
     async def close(self) -> None:
-        await self._resolver.close()
+        """Nothing is kept."""
 
 
 def _is_forbidden(host: str) -> bool:
@@ -130,7 +134,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            limit=MOST_CONNECTIONS,
+            limit=0,  # each sink has its own, `limits.concurrency`: one that hangs takes no connection from another
             ssl=self._context,
             resolver=_Resolver(),
             use_dns_cache=False,

@@ -17,16 +17,16 @@ from .courier import patience
 from .errors import GatewayError
 from .model import Attempt, Delivery
 from .pace import Bucket, Fuse
+from .pipeline import STORE_PAUSE, TIME_TO_WRITE
 from .store import Result
 
 if TYPE_CHECKING:
     from .config.schema import Sink
     from .pipeline import Pipeline
 
-LEASE_MARGIN = 30.0  # seconds that a lease outlasts the courier's patience: to write down what came of it
+LEASE_MARGIN = TIME_TO_WRITE + 5.0  # seconds that a lease outlasts the courier's patience: to write down what came of it
 LONGEST_REST = 30.0  # seconds after which a lane looks again, though nobody woke it
 SHORTEST_REST = 0.05  # seconds between looks at a store that says something is due and gives nothing
-STORE_PAUSE = 1.0  # seconds to leave a store alone that refused
 
 
 class Worker:
@@ -58,9 +58,9 @@ class Worker:
             self.running = False
 
     def follow(self) -> None:
-        """The configuration is another one: sinks that are new get a lane, and lanes whose sink is gone end when they look."""
+        """The configuration is another one: sinks that are new get a lane; one whose sink is gone rests, as it may come back."""
         for name in self.pipeline.config.sinks:
-            if name not in self.lanes or self.lanes[name].idle.is_set():
+            if name not in self.lanes:
                 self.lanes[name] = Lane(self.pipeline, name)
                 if self._tasks is not None:
                     self._tasks.start_soon(self.lanes[name].run)
@@ -88,6 +88,7 @@ class Lane:
         self.woken, self.idle, self._stopped = anyio.Event(), anyio.Event(), anyio.Event()
         self.under_way = 0  # requests
         self._gather = False  # the last claim did not fill a batch: give the next one time to fill
+        self._asked_at = 0.0  # what was due by then was claimed, or waits behind another
         self._bucket: Bucket | None = None
         self._take_on(pipeline.config.sinks[name])
 
@@ -95,6 +96,7 @@ class Lane:
         """Work for the sink as its file now says. A rate that stays keeps its bucket; the sink is tried at once."""
         self.sink, self._mark = sink, self.pipeline.config.marks.get(self.name, "")
         self.fuse = Fuse(sink.breaker.failures, sink.breaker.pause)
+        self._refused: set[str] = set()  # deliveries to which the door was locked
         rate = sink.limits.rate
         if rate is None or self._bucket is None or self._bucket.rate != rate:
             self._bucket = Bucket(rate) if rate is not None else None
@@ -138,39 +140,41 @@ class Lane:
         """One claim, handed out; or a rest, when there is nothing to claim or no room."""
         sink = self.pipeline.config.sinks.get(self.name)
         if sink is None:
-            self.stop()
+            await self._rest(LONGEST_REST)
             return
         self._keep_up(sink)
         pause, room = self._pause(), self._room()
         if pause or room <= 0:
             await self._rest(pause or LONGEST_REST)
             return
-        claimed = await self._claim(room * self._batch if not self.fuse.blown else 1)
+        limit = room * self._batch if not self.fuse.blown else 1
+        claimed = await self._claim(limit)
         for first in range(0, len(claimed), self._batch):
             if self._bucket is not None:
                 self._bucket.take()
             self.under_way += 1
             tasks.start_soon(self._deliver, claimed[first : first + self._batch])
-        if not claimed:
-            await self._rest(await self._until_due())
-        elif self._gather and self.sink.batch:
+        if claimed and self._gather and self.sink.batch:
             await self._gather_for(self.sink.batch.wait)
+        elif len(claimed) < limit:  # that was all
+            await self._rest(await self._until_due())
 
     def _pause(self) -> float:
         """Seconds for which nothing may be begun: what is claimed is sent at once, so that its lease holds."""
-        now = self.pipeline.clock()
-        return max(self.fuse.wait(now), self._bucket.missing(now) if self._bucket is not None else 0.0)
+        ticks, store = self.pipeline.ticks(), STORE_PAUSE if self.pipeline.unwritten else 0.0
+        return max(store, self.fuse.wait(ticks), self._bucket.missing(ticks) if self._bucket is not None else 0.0)
 
     def _room(self) -> int:
         """How many requests may be begun."""
         room = (1 if self.fuse.blown else self.sink.limits.concurrency) - self.under_way
-        return room if self._bucket is None else min(room, self._bucket.whole(self.pipeline.clock()))
+        return room if self._bucket is None else min(room, self._bucket.whole(self.pipeline.ticks()))
 
     async def _claim(self, limit: int) -> list[Delivery]:
-        now, line = self.pipeline.clock(), self.pipeline.config.settings.line
+        now, ticks, line = self.pipeline.clock(), self.pipeline.ticks(), self.pipeline.config.settings.line
+        self._asked_at = now
         if self.fuse.blown:
             await self.pipeline.store.release(sink=self.name, states=("parked",), now=now)
-        claimed = await self.pipeline.store.claim(self.name, limit, now=now, lease=self._lease, line=line)
+        claimed = await self.pipeline.store.claim(self.name, limit, now=now, ticks=ticks, lease=self._lease, line=line)
         self._gather = len(claimed) < self._batch
         return claimed
 
@@ -192,7 +196,9 @@ class Lane:
 
     def _learn(self, results: Sequence[Result]) -> None:
         """What the results say about the sink itself."""
-        now, tries = self.pipeline.clock(), [(result.attempt, result.verdict) for result in results if result.attempt]
+        now, tries = self.pipeline.ticks(), [(result.attempt, result.verdict) for result in results if result.attempt]
+        if self._refuses_again(results):
+            return
         locked = [verdict for attempt, verdict in tries if attempt.verdict == "park"]
         failed = [verdict for attempt, verdict in tries if attempt.verdict == "retry"]
         if not locked and any(_is_alive(attempt) for attempt, _ in tries):
@@ -201,9 +207,16 @@ class Lane:
         elif (locked or failed) and self.fuse.failed(now, at_once=bool(locked)):
             telemetry.sink_paused(self.name, (locked or failed)[0])
 
+    def _refuses_again(self, results: Sequence[Result]) -> bool:
+        """Whether the sink, while it takes others, refuses what it refused before: that stays parked, and is no locked door."""
+        parked = {result.delivery.id for result in results if result.attempt and result.attempt.verdict == "park"}
+        again = bool(parked) and parked <= self._refused and not self.fuse.blown
+        self._refused |= parked
+        return again
+
     async def _until_due(self) -> float:
         now = self.pipeline.clock()
-        due = await self.pipeline.store.next_due(self.name, now=now)
+        due = await self.pipeline.store.next_due(self.name, now=now, ticks=self.pipeline.ticks(), since=self._asked_at)
         return LONGEST_REST if due is None else max(SHORTEST_REST, due - now)
 
     async def _rest(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import anyio
 import httpx2
 import pytest
+from msgspec.structs import replace
 from trips import BATCH, DOOR, NOW, Receiver, answering, brought, delivery, outcome, sink
 
 from gateway.courier import patience, visit
@@ -287,3 +288,15 @@ def test_a_page_is_visited_only_on_an_allowed_host(url, status, message, visited
         with pytest.raises(Undelivered, match=f"^{message}$"):
             anyio.run(go)
     assert asked == ["GET"] * visited
+
+
+@pytest.mark.parametrize("attempts, state", [(13, "delivered"), (14, "dead")])
+def test_what_the_gateway_may_die_of_is_given_up_once_it_was_tried_in_vain_five_times_more_than_it_may_fail(attempts, state):
+    receiver = Receiver(answering(200))
+    (result,) = brought(DOOR, [replace(delivery(), attempts=attempts)], receiver)
+    verdict = (
+        "given up after 13 tries: the gateway stopped in the middle of the last ones, and this may be why; "
+        "see its log before you replay it"
+    )
+    assert (result.state, result.verdict) == (state, verdict if state == "dead" else "answered 200")
+    assert len(receiver.requests) == (state == "delivered")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import anyio
 import httpx2
 import pytest
+from msgspec.structs import replace
 from trips import DOOR, NOW, Receiver, answering, brought, delivery, sink
 
 from gateway.config import Config
@@ -28,6 +29,7 @@ TOLD = {"escalated": True}
         (delivery(received_at=LATER), "delivered", "answered 200", 0.0, TOLD),
         (delivery(received_at=LATER, memory={"ts": "1"}), "delivered", "answered 200", 0.0, {"ts": "1"} | TOLD),
         (delivery(memory=TOLD), "delivered", "answered 200", 0.0, TOLD),
+        (delivery(received_at="2026-03-13T08:00:00.000Z"), "delivered", "answered 200", 0.0, TOLD),  # the clock was set back
         (
             delivery(received_at=LATER, status="acknowledged"),
             "cancelled",
@@ -60,6 +62,14 @@ def test_a_sink_that_escalates_is_told_only_of_what_is_still_open_by_then(one, s
 def test_a_trigger_that_was_tried_in_vain_counts_as_escalated_as_it_may_have_arrived():
     (result,) = brought(WAITING, [delivery(received_at=LATER)], Receiver(answering(503)))
     assert (result.state, result.memory) == ("pending", TOLD)
+
+
+def test_a_trigger_whose_try_was_lost_may_have_arrived_so_its_end_is_told_though_it_is_not_sent_again():
+    lost = replace(delivery(received_at=LATER, status="resolved"), attempts=2)
+    (result,) = brought(WAITING, [lost], Receiver(answering(200)))
+    assert (result.state, result.attempt, result.memory) == ("cancelled", None, TOLD)
+    (end,) = brought(WAITING, [delivery(2, "resolve", status="resolved", memory=TOLD)], Receiver(answering(200)))
+    assert end.state == "delivered"
 
 
 MINUTE = 60.0

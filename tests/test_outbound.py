@@ -4,6 +4,7 @@ import gzip
 import ipaddress
 import json
 import socket
+import threading
 import time
 import zlib
 
@@ -13,6 +14,7 @@ import pytest
 from loopback import SECRET, answering, failed, http, sent, server
 
 from gateway import transport
+from gateway.errors import Undelivered
 from gateway.model import Request, Response
 from gateway.outbound import LARGEST_ANSWER, USER_AGENT, Client
 from gateway.transport import refuses
@@ -71,6 +73,23 @@ def test_proxy_variables_are_not_minded(monkeypatch):
 def test_no_more_than_a_mebibyte_of_an_answer_is_read_however_it_is_written(body, headers, text):
     with server(answering(http(body, headers=headers))) as port:
         assert sent(f"http://127.0.0.1:{port}/").text == text
+
+
+@pytest.mark.parametrize(
+    "charset, body",
+    [
+        ("utf-7", b"+2AA-"),  # half a character, which no database takes
+        ("unicode_escape", b"\\ud800"),
+        ("punycode", b"b" * LARGEST_ANSWER),  # minutes, and nothing else happens meanwhile
+        ("idna", b"xn--a"),
+        ("rot13", b"uello"),
+    ],
+)
+def test_a_charset_that_no_page_is_written_in_is_passed_over(charset, body):
+    with server(answering(http(body, headers=f"Content-Type: text/plain; charset={charset}\r\n"))) as port:
+        began = time.monotonic()
+        assert sent(f"http://127.0.0.1:{port}/").text == body.decode()
+        assert time.monotonic() - began < 2.0
 
 
 def test_an_answer_without_end_is_cut_off_and_not_waited_for():
@@ -209,6 +228,57 @@ def test_a_name_that_changes_its_mind_after_it_was_looked_at_is_refused_all_the_
 
     monkeypatch.setattr(transport._Resolver, "resolve", resolve)
     assert "169.254.169.254 is an address that nothing is sent to" in str(failed("http://changes.test/"))
+
+
+async def sent_beside(others, port, timeout):
+    """What a request to our own port is answered while requests to these addresses are under way, and how many of them fail."""
+    client, failures = Client(), []
+
+    async def send(url):
+        try:
+            return await client.send(Request(method="POST", url=url, headers={}), timeout=timeout)
+        except Undelivered as error:
+            failures.append(str(error))
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for url in others:
+                tasks.start_soon(send, url)
+            await anyio.sleep(0.5)
+            response = await send(f"http://localhost:{port}/")
+            tasks.cancel_scope.cancel()
+        return response, failures
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("names", [["silent.test"] * 50, [f"silent-{number}.test" for number in range(50)]])
+def test_names_that_nobody_resolves_hold_up_no_other(monkeypatch, names):
+    resolve, asked, over = socket.getaddrinfo, [], threading.Event()
+
+    def resolve_or_not(host, *more, **named):
+        if str(host).startswith("silent"):
+            asked.append(host)
+            over.wait(20.0)
+            raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+        return resolve(host, *more, **named)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_or_not)
+    try:
+        with server(answering(http(b"prompt"))) as port:
+            response, failures = anyio.run(sent_beside, [f"http://{name}/" for name in names], port, 3.0)
+    finally:
+        over.set()
+    assert (response.text, failures) == ("prompt", [])
+    assert sorted(asked) == sorted(set(names))  # who asks for a name that is being asked for waits for that answer
+
+
+def test_however_many_requests_hang_another_goes_out():
+    over = threading.Event()
+    with server(lambda connection: over.wait(20.0)) as hanging, server(answering(http(b"prompt"))) as port:
+        response, failures = anyio.run(sent_beside, [f"http://127.0.0.1:{hanging}/"] * 300, port, 5.0)
+        over.set()
+    assert (response.text, failures) == ("prompt", [])
 
 
 def test_a_scripted_transport_takes_the_networks_place():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from datetime import UTC, datetime
 
 import pytest
@@ -269,3 +270,25 @@ def test_a_line_that_cannot_be_written_stops_nothing(log):
     log.close()
     telemetry.pruned(7)
     telemetry.webhook_taken(HOOK, Receipt(webhook_id="w1"), seconds=0)
+
+
+def test_what_a_library_says_is_a_line_too_without_what_it_was_about(log):
+    """asyncio and others quote the error, and with it perhaps a payload, from the second line on."""
+    logging.getLogger("some.library").warning("slow %s s3cret-t0ken", "x" * 490)
+    logging.getLogger("some.library").error("a task failed\nfuture: ValueError('payload')", exc_info=ValueError("payload"))
+    logging.getLogger("some.library").info("nothing of interest")
+    slow, failed = [{key: value for key, value in line.items() if key != "ts"} for line in log.lines()]
+    assert slow == {
+        "level": "warning",
+        "event": "library.said",
+        "library": "some.library",
+        "message": "slow " + "x" * 490 + " ***",
+        "error": "",
+    }
+    assert failed == {
+        "level": "error",
+        "event": "library.said",
+        "library": "some.library",
+        "message": "a task failed",
+        "error": "ValueError",
+    }

@@ -265,3 +265,33 @@ async def test_an_error_does_not_stop_the_clock(tmp_path, monkeypatch, method, e
                 while method in made.store.meddle or await made.incidents() != {"k": "resolved"}:  # noqa: ASYNC110 - the clock runs beside
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_what_was_taken_while_the_clock_was_ahead_waits_no_longer_than_a_minute(tmp_path):
+    async with stand(tmp_path, sinks={"s": "", "later": "escalate_after: 10m"}) as made:
+        made.pipeline.ticks = lambda: 0.0
+        await made.timers.tick(NOON)
+        await made.take("e1", "notice", at=NOON + DAY)  # between two looks, so that nobody saw the clock go there and back
+        made.pipeline.ticks = lambda: PRUNE_EVERY - 1
+        await made.timers.tick(NOON + PRUNE_EVERY - 1)
+        assert (await made.store.next_due("s", now=NOON), made.woken) == (NOON + DAY, [])
+        await made.timers.tick(NOON + PRUNE_EVERY)
+        assert await made.store.next_due("s", now=NOON) == NOON + PRUNE_EVERY
+        assert await made.store.next_due("later", now=NOON) == NOON + PRUNE_EVERY + 600
+        assert made.woken == [{"s"}, {"later"}]
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_was_set_is_seen_at_the_next_look_and_told(tmp_path, capsys):
+    async with stand(tmp_path) as made:
+        made.pipeline.ticks = lambda: 100.0
+        await made.timers.tick(NOON + 3600)
+        made.pipeline.ticks = lambda: 105.0
+        await made.take("e1", "notice", at=NOON + 3605)
+        await made.timers.tick(NOON + 5)
+        assert (await made.store.next_due("s", now=NOON), made.woken) == (NOON + 5, [{"s"}])
+        made.pipeline.ticks = lambda: 110.0
+        await made.timers.tick(NOON + 10.9)
+        said = [line for line in capsys.readouterr().out.splitlines() if "clock.set" in line]
+        assert (len(said), "seconds=-3600.0" in said[0]) == (1, True)

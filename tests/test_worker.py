@@ -9,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 
-from gateway import worker
+from gateway import pipeline, worker
 from gateway.config import Config
 from gateway.config.decode import decode
 from gateway.config.schema import Settings, Sink
@@ -20,6 +20,7 @@ from gateway.model import Attempt, Decision, Event, Webhook
 from gateway.outbound import Client
 from gateway.pipeline import Pipeline
 from gateway.store import Intake, open_store
+from gateway.timers import Timers
 from gateway.values import Secrets
 from gateway.worker import LEASE_MARGIN, LONGEST_REST, Worker
 
@@ -90,7 +91,8 @@ class Stand:
         config = Config(
             settings=Settings(), secrets=Secrets({}), providers={}, sinks={name: sink(text) for name, text in sinks.items()}
         )
-        self.pipeline = Pipeline(config, store, Client(httpx2.MockTransport(receiver)))
+        self.ahead = 0.0  # seconds that the clock is wrong
+        self.pipeline = Pipeline(config, store, Client(httpx2.MockTransport(receiver)), lambda: time.time() + self.ahead)
         self.worker = Worker(self.pipeline)
         self.count = 0
 
@@ -98,7 +100,7 @@ class Stand:
         """Events of their own, owed to these sinks."""
         for _ in range(times):
             self.count += 1
-            at = datetime.fromtimestamp(time.time(), UTC)
+            at = datetime.fromtimestamp(self.pipeline.clock(), UTC)
             id, text = f"e{self.count}", at.isoformat()
             event = Event(id=id, provider="p", action="notice", severity="info", summary=id, occurred_at=text, received_at=text)
             decision = Decision(outcome="told", tell=names)
@@ -187,7 +189,7 @@ async def test_a_batch_that_is_halved_pays_for_more_than_one_request(tmp_path):
         await made.until(lambda: len(receiver.times) == 5)
         await made.settled()
         assert receiver.bodies == [["e1", "e2", "e3", "e4"], ["e1", "e2"], ["e1"], ["e2"], ["e3", "e4"]]
-        assert made.worker.lanes["s"]._bucket.whole(time.time()) == 1
+        assert made.worker.lanes["s"]._bucket.whole(time.monotonic()) == 1
 
 
 @pytest.mark.anyio
@@ -234,6 +236,20 @@ async def test_a_sink_that_locks_us_out_is_paused_at_once_and_what_parked_goes_w
     assert receiver.times[1] - receiver.times[0] >= 0.28
 
 
+@pytest.mark.anyio
+async def test_a_sink_that_refuses_one_event_whenever_it_comes_is_not_left_alone_for_it_again_and_again(tmp_path):
+    receiver = Receiver()
+    receiver.answer = lambda number: 403 if receiver.bodies[-1] == "e1" else 200
+    async with stand(tmp_path, receiver, s=DOOR + "breaker: { pause: 200ms }\nlimits: { concurrency: 1 }") as made:
+        for count in range(1, 12):
+            await made.tell("s")
+            await made.until(lambda count=count: f"e{count}" in receiver.bodies, seconds=1.0)
+            await made.settled()
+        assert (receiver.bodies.count("e1"), await made.sums()) == (2, {"delivered": 10, "parked": 1})
+    gaps = [later - earlier for earlier, later in zip(receiver.times, receiver.times[1:], strict=False)]
+    assert sum(gap > 0.15 for gap in gaps) == 1, gaps
+
+
 @pytest.mark.parametrize(
     "verdict, status, alive",
     [
@@ -255,6 +271,7 @@ def test_only_what_a_sink_itself_says_is_a_sign_of_life(verdict, status, alive):
 @pytest.mark.anyio
 async def test_an_error_of_the_store_does_not_stop_a_lane(tmp_path, monkeypatch, method, error):
     monkeypatch.setattr(worker, "STORE_PAUSE", 0.05)
+    monkeypatch.setattr(pipeline, "STORE_PAUSE", 0.05)
     receiver, left = Receiver(), [2]
 
     async def fail():
@@ -270,7 +287,56 @@ async def test_an_error_of_the_store_does_not_stop_a_lane(tmp_path, monkeypatch,
         await made.tell("s")
         await made.until(lambda: receiver.bodies[-1] == "e2")
         await made.settled()
-        assert await made.sums() == ({"claimed": 1, "delivered": 1} if method == "record" else {"delivered": 2})
+        lost = method == "record" and not isinstance(error, StoreError)
+        assert await made.sums() == ({"claimed": 1, "delivered": 1} if lost else {"delivered": 2})
+
+
+def refusing(error, state):
+    async def refuse():
+        state["asked"] += 1
+        if state["refuses"]:
+            raise error
+
+    return refuse
+
+
+@pytest.mark.anyio
+async def test_how_a_try_went_is_written_down_once_the_store_takes_it_and_nothing_is_sent_before(tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "STORE_PAUSE", 0.02)
+    monkeypatch.setattr(pipeline, "STORE_PAUSE", 0.02)
+    receiver, state = Receiver(), {"refuses": True, "asked": 0}
+    async with stand(tmp_path, receiver, s=DOOR, t=DOOR) as made:
+        made.store.before["record"] = refusing(StoreError("the disk is full"), state)
+        await made.tell("s")
+        await made.until(lambda: state["asked"] > 1)
+        await made.tell("s", "t", times=3)
+        await anyio.sleep(0.2)
+        assert receiver.bodies == ["e1"]
+        state["refuses"] = False
+        await made.until(lambda: len(receiver.bodies) >= 7)
+        await made.settled()
+        assert sorted(receiver.bodies) == ["e1", "e2", "e2", "e3", "e3", "e4", "e4"]
+        assert (await made.sums("s"), await made.sums("t")) == ({"delivered": 4}, {"delivered": 3})
+
+
+@pytest.mark.parametrize("patience, retryable", [(0.1, True), (25.0, False)])
+@pytest.mark.anyio
+async def test_a_store_that_never_takes_it_does_not_stop_a_lane_for_ever(tmp_path, monkeypatch, patience, retryable):
+    monkeypatch.setattr(worker, "STORE_PAUSE", 0.02)
+    monkeypatch.setattr(pipeline, "STORE_PAUSE", 0.02)
+    monkeypatch.setattr(pipeline, "TIME_TO_WRITE", patience)
+    receiver, state = Receiver(), {"refuses": True, "asked": 0}
+    async with stand(tmp_path, receiver, s=DOOR) as made:
+        made.store.before["record"] = refusing(StoreError("no", retryable=retryable), state)
+        await made.tell("s")
+        await made.until(lambda: state["asked"] > 0)
+        await made.settled()
+        assert (state["asked"] > 1) == retryable
+        state["refuses"] = False
+        await made.tell("s")
+        await made.until(lambda: receiver.bodies == ["e1", "e2"])
+        await made.settled()
+        assert await made.sums() == {"claimed": 1, "delivered": 1}
 
 
 @pytest.mark.anyio
@@ -304,6 +370,17 @@ async def test_a_lane_with_nothing_to_do_asks_the_store_hardly_ever(tmp_path):
         made.store.claims.clear()
         await anyio.sleep(1.0)
         assert {name: count for name, count in made.store.claims.items() if count > 2} == {}
+
+
+@pytest.mark.anyio
+async def test_a_lane_that_got_all_there_was_does_not_ask_a_second_time(tmp_path):
+    receiver = Receiver(takes=0.2)
+    async with stand(tmp_path, receiver, s=DOOR) as made:
+        made.store.claims.clear()
+        await made.tell("s")
+        await made.until(lambda: receiver.now == 1)
+        await anyio.sleep(0.05)
+        assert made.store.claims == {"s": 1}
 
 
 @pytest.mark.anyio
@@ -363,3 +440,65 @@ async def test_a_lease_outlasts_the_couriers_patience(tmp_path, extra):
     async with stand(tmp_path, Receiver(), s=DOOR + extra) as made:
         await made.until(lambda: made.store.leases != [])
         assert made.store.leases[0] == patience(sink(DOOR + extra)) + LEASE_MARGIN
+
+
+DAY = 86_400.0
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_goes_ahead_a_day_and_comes_back_leaves_no_sink_alone_so_long(tmp_path):
+    receiver = Receiver(lambda number: 503 if number == 1 else 200)
+    async with stand(tmp_path, receiver, s=DOOR + EAGER + "breaker: { failures: 1, pause: 100ms }") as made:
+        timers = Timers(made.pipeline)
+        await timers.tick(made.pipeline.clock())
+        made.ahead = DAY
+        await timers.tick(made.pipeline.clock())
+        await made.tell("s")
+        await made.until(lambda: made.worker.lanes["s"].fuse.blown)
+        await made.settled()
+        made.ahead = 0.0
+        await timers.tick(made.pipeline.clock())
+        await made.until(lambda: len(receiver.times) == 2, seconds=2.0)
+
+
+@pytest.mark.anyio
+async def test_a_clock_that_goes_ahead_does_not_fill_a_rate(tmp_path):
+    receiver = Receiver()
+    async with stand(tmp_path, receiver, s=DOOR + "limits: { rate: 2/h }") as made:
+        await made.tell("s", times=3)
+        await made.until(lambda: len(receiver.times) == 2)
+        made.ahead = DAY
+        await made.tell("s", times=3)
+        await anyio.sleep(0.2)
+        assert (len(receiver.times), await made.sums()) == (2, {"delivered": 2, "pending": 4})
+
+
+@pytest.mark.anyio
+async def test_what_is_under_way_when_the_clock_goes_ahead_is_not_sent_a_second_time(tmp_path):
+    receiver = Receiver(takes=0.4)
+    async with stand(tmp_path, receiver, s=DOOR) as made:
+        await made.tell("s")
+        await made.until(lambda: receiver.now == 1)
+        made.ahead = DAY
+        await made.store.settle(["s"], now=made.pipeline.clock(), ticks=made.pipeline.ticks())
+        await made.tell("s")
+        await made.until(lambda: len(receiver.times) == 2)
+        await made.settled()
+        assert (receiver.bodies, await made.sums()) == (["e1", "e2"], {"delivered": 2})
+        assert [each["seconds"] < 60 for each in (await made.store.delivery("e1.s"))["attempts"]] == [True]
+
+
+@pytest.mark.anyio
+async def test_a_sink_whose_file_goes_and_comes_back_while_one_is_under_way_goes_on(tmp_path):
+    receiver = Receiver(takes=0.4)
+    async with stand(tmp_path, receiver, s=DOOR) as made:
+        await made.tell("s")
+        await made.until(lambda: receiver.now == 1)
+        file = made.pipeline.config.sinks.pop("s")
+        made.worker.follow()
+        await anyio.sleep(0.05)
+        made.pipeline.config.sinks["s"] = file
+        made.worker.follow()
+        await made.settled()
+        await made.tell("s")
+        await made.until(lambda: receiver.bodies == ["e1", "e2"], seconds=2.0)

@@ -14,6 +14,7 @@ from ..model import Response, State, Verdict
 from ..values import Duration, Keys, Rate
 
 LONGEST_WAIT = 3600.0  # seconds that a Retry-After may ask for
+MOST_AT_ONCE = 1000  # requests of one sink: each has a connection, and descriptors are few
 RETRIED = frozenset({408, 425, 429})
 PARKED = frozenset({401, 403})
 
@@ -84,7 +85,7 @@ class Limits(Keys, frozen=True):
     """
     How much a sink takes.
 
-    concurrency: How many requests at once.
+    concurrency: How many requests at once, 1000 at most.
     rate: How many requests per time.
     timeout: How long one try may take in all.
     """
@@ -96,6 +97,11 @@ class Limits(Keys, frozen=True):
     def __post_init__(self) -> None:
         if self.concurrency < 1:
             raise ValueError(f"concurrency: {self.concurrency} is none; give at least 1")
+        if self.concurrency > MOST_AT_ONCE:
+            raise ValueError(
+                f"concurrency: {self.concurrency} connections are more than {MOST_AT_ONCE}; send several events in one request "
+                "with `batch` instead"
+            )
 
 
 class Breaker(Keys, frozen=True):

@@ -1,6 +1,7 @@
 """
 The memory, as a protocol. A store is one file here (named for its URL scheme) and one folder of SQL; the conformance suite
-in `tests/store` holds for each. Times are epoch seconds and passed in; nothing here looks at a clock.
+in `tests/store` holds for each. Times are epoch seconds and passed in; nothing here looks at a clock. `ticks` are seconds of a
+clock that nobody sets (`time.monotonic`), by which leases end, so that no claim is lost to a clock that is; without it, `now`.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Store(Protocol):
     async def accept(self, intake: Intake) -> Receipt:
         """Keep it all in one transaction; return after the commit is on disk. Concurrent calls share a commit."""
 
-    async def claim(self, sink: str, limit: int, *, now: float, lease: float, line: float) -> list[Delivery]:
+    async def claim(
+        self, sink: str, limit: int, *, now: float, ticks: float | None = None, lease: float, line: float
+    ) -> list[Delivery]:
         """
         Take up to `limit` due deliveries of a sink, oldest first, each with `attempts` one higher, for `lease` seconds.
 
@@ -84,13 +87,22 @@ class Store(Protocol):
         and nothing is written, where its claim is no longer held.
         """
 
-    async def next_due(self, sink: str, *, now: float) -> float | None:
-        """When this sink's next delivery may be claimable, epoch seconds; None when nothing is pending or claimed."""
+    async def next_due(self, sink: str, *, now: float, ticks: float | None = None, since: float = 0.0) -> float | None:
+        """
+        When this sink's next delivery may be claimable, epoch seconds; None when nothing is pending or claimed. `since`: what was
+        due by then was asked for, and what was not given waits behind another.
+        """
 
     async def release(self, *, sink: str = "", ids: Sequence[str] = (), states: Sequence[State] = ("parked",), now: float) -> int:
         """Make deliveries pending again, due now, with a fresh count of attempts (their past attempts stay on record)."""
 
-    async def settle(self, sinks: Sequence[str], *, now: float) -> int:
+    async def hasten(self, sink: str, *, untried: float, longest: float, now: float) -> int:
+        """
+        After the clock was set back: none of the sink's deliveries waits more than `longest` seconds from now, and none that was
+        never tried more than `untried`; none holds its line since a time to come. Returns how many would have.
+        """
+
+    async def settle(self, sinks: Sequence[str], *, now: float, ticks: float | None = None) -> int:
         """At start and reload: deliveries whose sink is gone die, saying so; expired claims come back. Returns how many died."""
 
     async def quiet(self, *, now: float, limit: int) -> list[tuple[Incident, Event]]:
@@ -123,8 +135,18 @@ SCHEMES = ("sqlite",)
 
 def open_store(url: str) -> Store:
     """The store that a URL names, by its scheme: `sqlite:///gateway.db`."""
+    opened: Store = _module(url).open(url)
+    return opened
+
+
+def look_over(url: str) -> str:
+    """What there is to say of the store at a URL, in a sentence; nothing is changed. Raises StoreError where it is not well."""
+    said: str = _module(url).look_over(url)
+    return said
+
+
+def _module(url: str) -> Any:
     scheme = url.partition(":")[0]
     if scheme not in SCHEMES:
         raise StoreError(f"there is no store for {scheme!r}; write sqlite:///gateway.db", retryable=False)
-    opened: Store = import_module(f".{scheme}", __package__).open(url)
-    return opened
+    return import_module(f".{scheme}", __package__)

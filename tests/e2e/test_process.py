@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import http.client
+import itertools
+import json
 import os
 import resource
 import signal
@@ -11,6 +13,7 @@ import statistics
 import subprocess
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -231,3 +234,55 @@ def test_two_hundred_of_each_slow_kind_harm_no_honest_sender(tmp_path: Path) -> 
         for connection in held:
             connection.close()
     assert statistics.quantiles(times, n=100)[98] < 0.1
+
+
+def test_libraries_that_have_much_to_say_hold_up_nothing(tmp_path: Path) -> None:
+    gateway = Stalled(tmp_path, config=config(tmp_path), env={"PROMETHEUS_TOKEN": "t0ken"})
+    with gateway:
+        for _ in range(4_000):  # a pipe holds 64 KiB, which is two thousand lines of a server's
+            with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
+                connection.sendall(b"\x16\x03\x01\r\n\r\n")
+                assert connection.recv(64).startswith(b"HTTP/1.1 400 ")
+        assert call("GET", gateway.url + "/healthz")[0] == 200
+        assert [line for line in gateway.read().splitlines() if not line.startswith("{")] == []
+
+
+def test_who_is_sending_when_it_stops_is_answered_and_told_to_leave(tmp_path: Path) -> None:
+    """A connection closed in the middle leaves its sender in doubt whether the webhook was taken."""
+    heard: Counter[str] = Counter()
+
+    def send(number: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+        for step in itertools.count():
+            body = json.dumps(alert(f"{number}-{step}"))
+            try:
+                connection.request("POST", "/webhooks/prometheus", body, {"authorization": "Bearer t0ken"})
+                answer = connection.getresponse()
+                answer.read()
+            except ConnectionRefusedError:
+                return
+            except OSError as error:
+                heard[type(error).__name__] += 1
+                return
+            heard[str(answer.status)] += 1
+            if answer.getheader("connection") == "close":
+                heard["told to leave"] += 1
+                return
+            time.sleep(0.02)
+
+    with started(tmp_path, config(tmp_path)) as gateway:
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(50)]
+        for thread in threads:
+            thread.start()
+        time.sleep(1)
+        assert gateway.stop() == 0
+        for thread in threads:
+            thread.join()
+        gateway.start()
+        wait_for("every delivery", gateway.drained, 30)
+        gateway.assert_conserved()
+        taken = heard.pop("202")
+        assert taken > 50
+        assert len(gateway.all("events")) == taken
+    heard.pop("503")
+    assert heard == {"told to leave": 50}

@@ -221,6 +221,11 @@ def test_the_example_has_the_values_of_seed_003_retry_configuration():
     [
         (Retry, "attempts: 0", "0 is none; give at least 1"),
         (Limits, "concurrency: 0", "0 is none; give at least 1"),
+        (
+            Limits,
+            "concurrency: 1001",
+            "1001 connections are more than 1000; send several events in one request with `batch` instead",
+        ),
         (Answers, "rules: [ { when: x, then: lost } ]", "`lost` is not one of `delivered`, `retry`, `dead`, `park`, `split`"),
     ],
 )

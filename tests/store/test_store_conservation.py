@@ -11,7 +11,7 @@ from collections import Counter
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from store_examples import LEASE, LINE, NOON, a_webhook, an_event, an_intake, conserved, telling, tried
 
 from gateway.store import Result, open_store
@@ -38,6 +38,12 @@ class Deliveries(RuleBasedStateMachine):
     def run(self, call):
         return self.runner.run(call)
 
+    @initialize(end=ends)
+    def begin(self, end):
+        """Left to chance, many runs would restart and settle a store with nothing in it."""
+        self.accept("trigger", "a", set(SINKS), set())
+        self.deliver("splunk", end)
+
     @rule(
         action=st.sampled_from(["trigger", "resolve", "notice"]),
         key=st.sampled_from("ab"),
@@ -62,10 +68,9 @@ class Deliveries(RuleBasedStateMachine):
         assert (self.run(self.store.next_due(sink, now=self.now)) is None) == (not self.waiting(sink))
         self.held += claimed
 
+    @precondition(lambda self: self.held)
     @rule(choice=st.integers(0, 5), end=ends, sent=st.booleans(), after=st.sampled_from([0.0, 60.0, 2 * LINE]))
     def record(self, choice, end, sent, after):
-        if not self.held:
-            return
         delivery = self.held.pop(choice % len(self.held))
         standing = self.run(self.store.delivery(delivery.id))
         result = Result(delivery=delivery, attempt=None, state=end, due_at=self.now + after)
@@ -74,6 +79,15 @@ class Deliveries(RuleBasedStateMachine):
         written = self.run(self.store.record([result], now=self.now))
         fenced = (standing["state"], standing["tries"], standing["due_at"])
         assert written == (fenced == ("claimed", delivery.attempts, delivery.due_at))
+
+    @precondition(lambda self: any(map(self.waiting, SINKS)))
+    @rule(sink=sinks, end=ends)
+    def deliver(self, sink, end):
+        """What happens most: whatever is due is claimed, and written down before anything else happens."""
+        already = len(self.held)
+        self.claim(sink, 3)
+        while len(self.held) > already:
+            self.record(already, end, sent=True, after=0.0)
 
     @rule(seconds=st.sampled_from([1.0, LEASE, LINE]))
     def wait(self, seconds):

@@ -167,6 +167,42 @@ async def test_an_expired_lease_is_claimed_again_and_the_lost_try_stands_on_reco
     assert (await store.delivery("e1.splunk"))["attempts"] == [lost(1)]
 
 
+async def test_a_lease_ends_by_the_clock_that_nobody_sets(store):
+    await keep(store, an_event())
+    assert len(await store.claim("splunk", 9, now=NOON, ticks=5.0, lease=LEASE, line=LINE)) == 1
+    day_after = NOON + 86_400
+    assert await store.claim("splunk", 9, now=day_after, ticks=6.0, lease=LEASE, line=LINE) == []
+    assert await store.settle(["splunk"], now=day_after, ticks=6.0) == 0
+    assert (await store.delivery("e1.splunk"))["state"] == "claimed"
+    assert await store.next_due("splunk", now=day_after, ticks=6.0) == day_after + LEASE - 1.0
+    await store.settle(["splunk"], now=NOON, ticks=5.0 + LEASE)
+    assert (await store.delivery("e1.splunk"))["state"] == "pending"
+
+
+async def test_after_the_clock_was_set_back_nothing_waits_longer_than_it_may(store):
+    tomorrow = NOON + 86_400
+    await keep(store, *(an_event(f"e{n}", key=f"k{n}") for n in range(4)), at=tomorrow)
+    tried_one, parked, claimed = await claim(store, limit=3, now=tomorrow)
+    await record(store, tried(tried_one, "pending", due_at=tomorrow + 60), tried(parked, "parked"), now=tomorrow)
+    assert await store.hasten("splunk", untried=5.0, longest=30.0, now=NOON) == 3
+    assert await store.hasten("splunk", untried=5.0, longest=30.0, now=NOON) == 0
+    assert await record(store, tried(claimed), now=NOON + 1) == 1
+    assert ids(await claim(store, now=NOON + 4)) == []
+    (untried,), (again,) = await claim(store, now=NOON + 5), await claim(store, now=NOON + 30)
+    assert ids([untried, again]) == ["e3.splunk", "e0.splunk"]
+    await record(store, tried(untried), tried(again))
+    await keep(store, an_event("later", key="k1"))
+    assert ids(await claim(store, now=NOON + LINE - 1)) == []
+    assert ids(await claim(store, now=NOON + LINE + 30)) == ["later.splunk"]
+
+
+async def test_where_the_clock_is_right_nothing_is_hastened(store):
+    await keep(store, *(an_event(f"e{n}", key=f"k{n}") for n in range(2)))
+    (delivery,) = await claim(store, limit=1)
+    await record(store, tried(delivery, "pending", due_at=NOON + 30))
+    assert await store.hasten("splunk", untried=0.0, longest=30.0, now=NOON) == 0
+
+
 async def test_a_result_whose_lease_was_given_to_another_changes_nothing(store):
     await keep(store, an_event())
     (stale,) = await claim(store)
@@ -214,6 +250,23 @@ async def test_records_that_share_a_commit_are_counted_each_for_its_caller(store
         record(store, *map(tried, claimed[:3])), record(store, *map(tried, claimed[2:5])), record(store, tried(claimed[5]))
     )
     assert (written, store.commits - before) == ([3, 2, 1], 1)
+
+
+@pytest.mark.parametrize("stale_first", [True, False])
+async def test_a_stale_result_that_shares_a_commit_with_the_one_that_counts_takes_nothing_from_it(store, stale_first):
+    await keep(store, an_event())
+    (stale,) = await claim(store)
+    (fresh,) = await claim(store, now=NOON + LEASE)
+    before = store.commits
+    results = [tried(stale, "dead", verdict="stale"), tried(fresh)]
+    written = await asyncio.gather(*(record(store, each) for each in (results if stale_first else results[::-1])))
+    assert (written, store.commits - before) == ([0, 1] if stale_first else [1, 0], 1)
+    delivery = await store.delivery("e1.splunk")
+    assert (delivery["state"], [(each["number"], each["verdict"]) for each in delivery["attempts"]]) == (
+        "delivered",
+        [(1, "retry"), (2, "delivered")],
+    )
+    assert (await conserved(store))["splunk"]["delivered"] == 1
 
 
 async def test_claims_do_not_survive_the_process(store, url):
@@ -335,6 +388,17 @@ async def test_the_next_due_time_is_the_earliest_of_waiting_leased_and_held(stor
     await record(store, tried(first, "pending", due_at=NOON + 5000))
     assert await store.next_due("splunk", now=NOON + 60) == NOON + LINE
     assert ids(await claim(store, now=NOON + LINE)) == ["e2.splunk"]
+
+
+async def test_what_was_asked_for_already_and_waits_behind_another_is_no_reason_to_ask_again(store):
+    await keep(store, an_event("e1"), an_event("e2"))
+    (head,) = await claim(store)
+    assert await store.next_due("splunk", now=NOON, since=NOON) == NOON + LEASE
+    await record(store, tried(head, "pending", due_at=NOON + 7))
+    assert await store.next_due("splunk", now=NOON, since=NOON) == NOON + 7
+    await keep(store, an_event("e3", key="other"), at=NOON + 1)
+    assert await store.next_due("splunk", now=NOON + 2, since=NOON) == NOON + 1
+    assert await store.next_due("splunk", now=NOON + 2, since=NOON + 1) == NOON + 7
 
 
 async def test_one_behind_a_parked_one_is_due_when_its_line_goes_on(store):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -49,20 +51,34 @@ async def echo(scope, receive, send):
 
 
 @contextmanager
-def server(monkeypatch, **bounds):
+def running_server(monkeypatch, app=echo, **bounds):
     for name, value in {"PATIENCE": 0.3, "LOOK": 0.05, **bounds}.items():
         monkeypatch.setattr(BoundedProtocol if name == "most" else protocol, name, value)
-    config = uvicorn.Config(echo, port=0, http=BoundedProtocol, loop="uvloop", lifespan="off", log_config=None, access_log=False)
+    config = uvicorn.Config(app, port=0, http=BoundedProtocol, loop="uvloop", lifespan="off", log_config=None, access_log=False)
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run)
     thread.start()
     while not running.started:
         time.sleep(0.005)
     try:
-        yield running.servers[0].sockets[0].getsockname()[1]
+        yield running
     finally:
         running.should_exit = True
         thread.join()
+
+
+@contextmanager
+def server(monkeypatch, **bounds):
+    with running_server(monkeypatch, **bounds) as running:
+        yield port_of(running)
+
+
+def port_of(running):
+    return running.servers[0].sockets[0].getsockname()[1]
+
+
+def connected(running):
+    return socket.create_connection(("127.0.0.1", port_of(running)))
 
 
 def answer(connection):
@@ -92,7 +108,7 @@ def is_closed(connection):
         return True
 
 
-def flood(connection, piece, most=4 << 20):
+def flood(connection, piece, most=64 << 20):
     """Send the piece again and again until it is refused; how many bytes went out."""
     sent = 0
     connection.settimeout(2)
@@ -131,7 +147,7 @@ def test_what_never_ends_is_cut_off_after_64_kib(monkeypatch, kind):
     before = cut_off("headers")
     with server(monkeypatch, PATIENCE=30) as port, socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(begun)
-        assert flood(connection, piece) < 4 << 20
+        assert flood(connection, piece) < 64 << 20
         assert is_closed(connection) or answer(connection)
     assert cut_off("headers") == before + 1
 
@@ -238,3 +254,269 @@ def test_requests_may_follow_each_other_without_waiting(monkeypatch):
         while read.count(b"HTTP/1.1 200") < 50:
             read += connection.recv(65536)
     assert read.count(b"\r\n\r\n1") == 50
+
+
+def held(running):
+    return len(running.server_state.connections)
+
+
+def until(condition, seconds=5.0):
+    """Whether it came true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_requests_without_end_that_nobody_waits_for_are_not_kept(monkeypatch):
+    before, longest = cut_off("pipelined"), 0
+    with running_server(monkeypatch, PATIENCE=30) as running, connected(running) as connection:
+        with contextlib.suppress(OSError):
+            for _ in range(40):
+                connection.sendall(POST + b"content-length: 1\r\n\r\na" + (POST + b"content-length: 1\r\n\r\na") * 2_000)
+                longest = max([longest, *(len(each.pipeline) for each in list(running.server_state.connections))])
+        assert until(lambda: held(running) == 0)
+    assert longest <= protocol.MOST_PIPELINED
+    assert cut_off("pipelined") == before + 1
+
+
+def test_a_body_that_follows_too_soon_waits_outside(monkeypatch):
+    opened = threading.Event()
+    with running_server(monkeypatch, app=slow(opened), PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(POST + b"content-length: 0\r\n\r\n" + POST + b"content-length: 8388608\r\n\r\n")
+        sent = flood(connection, b"a" * 65536, most=8 << 20)
+        (ours,) = running.server_state.connections
+        assert sent < 8 << 20, "it was read although nobody asked for it"
+        assert len(ours.cycle.body) < 1 << 20
+        opened.set()
+
+
+def slow(opened):
+    """Answers once the event is set, whatever comes."""
+
+    async def app(scope, receive, send):
+        await asyncio.to_thread(opened.wait, 10)
+        await echo(scope, receive, send)
+
+    return app
+
+
+async def large(scope, receive, send):
+    """More than any buffer on the way holds."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"20000000")]})
+    for _ in range(20):
+        await send({"type": "http.response.body", "body": b"a" * 1_000_000, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def large_at_once(scope, receive, send):
+    """The same, in one piece: the answer is complete for us long before it is out."""
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"20000000")]})
+    await send({"type": "http.response.body", "body": b"a" * 20_000_000})
+
+
+@pytest.mark.parametrize("app", [large, large_at_once])
+def test_who_does_not_read_the_answer_is_cut_off(monkeypatch, app):
+    before = cut_off("unread")
+    with running_server(monkeypatch, app=app) as running, connected(running) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert until(lambda: held(running) == 1)
+        assert until(lambda: held(running) == 0)
+    assert cut_off("unread") == before + 1
+
+
+def test_who_reads_the_answer_slowly_gets_all_of_it(monkeypatch):
+    with running_server(monkeypatch, app=large, PATIENCE=0.6) as running, connected(running) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        read, began = 0, time.monotonic()
+        while read < 20_000_000:
+            read += len(connection.recv(1 << 20))
+            time.sleep(0.05)
+        assert time.monotonic() - began > 0.9
+
+
+def test_an_empty_line_between_requests_does_not_hold_a_connection(monkeypatch):
+    with running_server(monkeypatch) as running, connected(running) as connection:
+        connection.sendall(POST + b"content-length: 1\r\n\r\na")
+        assert answer(connection) == (200, b"1")
+        connection.sendall(b"\r\n")
+        assert until(lambda: held(running) == 0, 3)
+
+
+def test_who_rests_longer_than_a_balancer_does_is_let_go(monkeypatch):
+    with running_server(monkeypatch, REST=0.3, PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(POST + b"content-length: 1\r\n\r\na")
+        assert answer(connection) == (200, b"1")
+        began = time.monotonic()
+        assert until(lambda: held(running) == 0, 3)
+        assert time.monotonic() - began > 0.2
+
+
+def test_where_there_is_little_room_rest_is_short(monkeypatch):
+    with running_server(monkeypatch, most=2, SHORT_REST=0.2, PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(POST + b"content-length: 1\r\n\r\na")
+        assert answer(connection) == (200, b"1")
+        assert until(lambda: held(running) == 0, 3)
+
+
+def test_a_refusal_reaches_who_has_said_much_already(monkeypatch):
+    """Closed with something unread, a connection is reset, and what was written to it may be lost."""
+    with running_server(monkeypatch, most=0, PATIENCE=30) as running:
+        for _ in range(50):
+            with connected(running) as connection:
+                connection.sendall(POST + b"content-length: 100000\r\n\r\n")
+                connection.sendall(b"a" * 100_000)
+                status, body = answer(connection)
+                assert (status, json.loads(body)) == (503, FULL)
+
+
+def test_however_many_are_too_many_few_are_waited_for_and_all_are_told(monkeypatch):
+    with running_server(monkeypatch, most=0, PATIENCE=30) as running, contextlib.ExitStack() as kept:
+        connections = [kept.enter_context(connected(running)) for _ in range(200)]
+        assert until(lambda: held(running) == protocol.MOST_LINGERING)
+        for connection in connections:
+            status, body = answer(connection)
+            assert (status, json.loads(body)) == (503, FULL)
+        assert until(lambda: held(running) == 0)
+
+
+INVALID = {
+    "error": {
+        "stage": "receive",
+        "reason": "request",
+        "message": "this is no HTTP/1.1 request that can be read in one way only",
+        "docs": "/api/v1/docs",
+    }
+}
+
+
+@pytest.mark.parametrize("said", [b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello there\r\n\r\n", POST + b"a b\r\n\r\n"])
+def test_what_is_no_request_is_told_so(monkeypatch, said):
+    with running_server(monkeypatch) as running, connected(running) as connection:
+        connection.sendall(said)
+        status, body = answer(connection)
+    assert (status, json.loads(body)) == (400, INVALID)
+
+
+@pytest.mark.parametrize("behind", [b"\x00", POST + b"content-length: 0\r\n\r\n\x00", POST + b"x: " + b"a" * 70_000])
+def test_a_request_gets_its_own_answer_whatever_comes_behind_it(monkeypatch, behind):
+    opened = threading.Event()
+    with running_server(monkeypatch, app=slow(opened), PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(POST + b"content-length: 1\r\n\r\na")
+        assert until(lambda: running.server_state.tasks)
+        connection.sendall(behind)
+        time.sleep(0.2)
+        opened.set()
+        connection.settimeout(5)
+        read = b""
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := connection.recv(65536):
+                read += chunk
+    assert read.startswith(b"HTTP/1.1 200 ")
+    assert read.endswith(b"\r\nconnection: close\r\n\r\n1")
+    assert read.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_body_that_breaks_a_rule_ends_the_request(monkeypatch):
+    heard = []
+
+    async def app(scope, receive, send):
+        while (message := await receive()).get("more_body"):
+            pass
+        heard.append(message["type"])
+        if message["type"] == "http.request":
+            await echo(scope, receive, send)
+
+    with running_server(monkeypatch, app=app, PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(POST + b"transfer-encoding: chunked\r\n\r\n3\r\nabc\r\nz")
+        status, body = answer(connection)
+        assert (status, json.loads(body)) == (400, INVALID)
+        assert until(lambda: heard == ["http.disconnect"])
+
+
+OFFER = POST + b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+OFFERS = {
+    "a length": (b"content-length: 3\r\n\r\n", b"abc", b"3"),
+    "chunks": (b"transfer-encoding: chunked\r\n\r\n", b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"5"),
+    "no body": (b"content-length: 0\r\n\r\n", b"", b"0"),
+    "neither": (b"\r\n", b"", b"0"),
+}
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+@pytest.mark.parametrize("kind", OFFERS)
+def test_who_offers_another_protocol_is_answered_in_this_one(monkeypatch, kind, pieces):
+    end, body, size = OFFERS[kind]
+    whole = OFFER + end + body
+    cut = {1: [whole], 2: [OFFER + end, body], 3: [whole[:60], whole[60:-1], whole[-1:]]}[pieces]
+    with running_server(monkeypatch, PATIENCE=30) as running, connected(running) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(2):
+            for piece in cut:
+                connection.sendall(piece)
+                time.sleep(0.02)
+            assert answer(connection) == (200, size)
+        connection.sendall(whole + POST + b"content-length: 4\r\n\r\nabcd")
+        read = b""
+        connection.settimeout(5)
+        while read.count(b"HTTP/1.1 200 ") < 2 or not read.endswith(b"\r\n\r\n4"):
+            read += connection.recv(65536)
+
+
+def test_a_head_that_offers_another_protocol_reaches_us_as_it_was(monkeypatch):
+    seen = []
+
+    async def app(scope, receive, send):
+        seen.append((scope["method"], scope["path"], scope["query_string"], scope["headers"]))
+        await echo(scope, receive, send)
+
+    offer = b"PUT /a?b=c HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\ncontent-length: 3\r\n\r\nabc"
+    with running_server(monkeypatch, app=app, PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(offer)
+        assert answer(connection) == (200, b"3")
+    headers = [(b"host", b"x"), (b"connection", b"upgrade"), (b"upgrade", b"websocket"), (b"content-length", b"3")]
+    assert seen == [("PUT", "/a", b"b=c", headers)]
+
+
+def leave(running):
+    running.should_exit = True
+    time.sleep(0.3)
+
+
+def test_who_is_at_rest_when_we_go_is_told_in_the_next_answer(monkeypatch):
+    with running_server(monkeypatch, PARTING=1.0, PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(POST + b"content-length: 1\r\n\r\na")
+        assert answer(connection) == (200, b"1")
+        leave(running)
+        connection.sendall(POST + b"content-length: 2\r\n\r\nab")
+        connection.settimeout(5)
+        read = b""
+        while chunk := connection.recv(65536):
+            read += chunk
+    assert read.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nconnection: close\r\n" in read
+    assert read.endswith(b"\r\n\r\n2")
+
+
+def test_who_is_in_the_middle_of_a_head_when_we_go_is_heard(monkeypatch):
+    with running_server(monkeypatch, PARTING=0.2, PATIENCE=30) as running, connected(running) as connection:
+        connection.sendall(POST[:20])
+        leave(running)
+        time.sleep(0.3)
+        connection.sendall(POST[20:] + b"content-length: 2\r\n\r\nab")
+        assert answer(connection) == (200, b"2")
+        assert is_closed(connection)
+
+
+def test_who_says_nothing_does_not_keep_us(monkeypatch):
+    bounds = {"PARTING": 0.2, "PATIENCE": 30}
+    with running_server(monkeypatch, **bounds) as running, connected(running) as silent, connected(running) as resting:
+        resting.sendall(POST + b"content-length: 1\r\n\r\na")
+        assert answer(resting) == (200, b"1")
+        began = time.monotonic()
+        running.should_exit = True
+        assert is_closed(silent)
+        assert is_closed(resting)
+        assert 0.2 < time.monotonic() - began < 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -101,13 +101,15 @@ def _keep_pairs(found: re.Match[bytes]) -> bytes:
 
 def is_too_deep(value: Any) -> bool:
     """Whether it has more levels than anything that we look into may have."""
-    level = _nested([value])
+    level = [value]
     for _ in range(DEEPEST):
+        level = [
+            each
+            for node in level
+            if node and isinstance(node, dict | list)
+            for each in (node.values() if isinstance(node, dict) else node)
+            if isinstance(each, dict | list)
+        ]
         if not level:
             return False
-        level = [each for node in level for each in _nested(node.values() if isinstance(node, dict) else node)]
-    return bool(level)
-
-
-def _nested(values: Iterable[Any]) -> list[Any]:
-    return [value for value in values if isinstance(value, dict | list)]
+    return True

@@ -4,6 +4,7 @@ The embedded store: one SQLite file, one thread that writes and one that reads. 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 import apsw
 
+from ...errors import StoreError
 from ...model import Delivery, Event, Incident, Receipt, State, Webhook
 from .. import Intake, Page, Result, Steps
 from . import pages
 from .accept import accept
-from .deliveries import Ask, Wish, claim, next_due, note, record, release, settle, void_claims
+from .deliveries import Ask, Haste, Wish, claim, hasten, next_due, note, record, release, settle, void_claims
 from .disk import RESERVE, Disk
-from .file import Connect, connect, hold, open_reader, open_writer, path_of, refusals, refuse_old
+from .file import Connect, check_whole, connect, hold, open_reader, open_writer, path_of, refusals, refuse_old
 from .prune import Ages, find, prune
 from .reader import Reader
 from .statements import SQL
@@ -53,9 +55,12 @@ class SqliteStore:
     async def accept(self, intake: Intake) -> Receipt:
         return await self._writer.do(self._accept, intake, within=SOON)
 
-    async def claim(self, sink: str, limit: int, *, now: float, lease: float, line: float) -> list[Delivery]:
+    async def claim(
+        self, sink: str, limit: int, *, now: float, ticks: float | None = None, lease: float, line: float
+    ) -> list[Delivery]:
         self._lines[sink] = line
-        return await self._writer.do(claim, Ask(sink=sink, limit=limit, now=now, lease=lease, line=line))
+        ask = Ask(sink=sink, limit=limit, now=now, ticks=now if ticks is None else ticks, lease=lease, line=line)
+        return await self._writer.do(claim, ask)
 
     async def record(self, results: Sequence[Result], *, now: float) -> int:
         return await self._writer.do(record, (results, now))
@@ -63,16 +68,21 @@ class SqliteStore:
     async def note(self, steps: Steps) -> bool:
         return await self._writer.do(note, steps)
 
-    async def next_due(self, sink: str, *, now: float) -> float | None:
-        return await self._writer.do(next_due, Ask(sink=sink, now=now, line=self._lines.get(sink, LINE)))
+    async def next_due(self, sink: str, *, now: float, ticks: float | None = None, since: float = 0.0) -> float | None:
+        line = self._lines.get(sink, LINE)
+        ask = Ask(sink=sink, now=now, ticks=now if ticks is None else ticks, line=line, since=since)
+        return await self._writer.do(next_due, ask)
+
+    async def hasten(self, sink: str, *, untried: float, longest: float, now: float) -> int:
+        return await self._writer.do(hasten, Haste(sink=sink, untried=untried, longest=longest, now=now))
 
     async def release(self, *, sink: str = "", ids: Sequence[str] = (), states: Sequence[State] = ("parked",), now: float) -> int:
         if "claimed" in states:
             raise ValueError("a claimed delivery cannot be released; its lease will expire")
         return await self._writer.do(release, Wish(sink=sink, ids=ids, states=states, now=now))
 
-    async def settle(self, sinks: Sequence[str], *, now: float) -> int:
-        return await self._writer.do(settle, (sinks, now))
+    async def settle(self, sinks: Sequence[str], *, now: float, ticks: float | None = None) -> int:
+        return await self._writer.do(settle, (sinks, now, now if ticks is None else ticks))
 
     async def quiet(self, *, now: float, limit: int) -> list[tuple[Incident, Event]]:
         return await self._reader.read(pages.quiet, now, limit)
@@ -132,3 +142,25 @@ class SqliteStore:
 def open(url: str) -> SqliteStore:
     """The store at `sqlite:///relative.db` or `sqlite:////absolute.db`."""
     return SqliteStore(path_of(url))
+
+
+def look_over(url: str) -> str:
+    """Whether the database is whole, and there is room beside it. Raises StoreError where not, and while a gateway runs."""
+    path = path_of(url)
+    folder = path.parent.absolute()
+    if not os.access(folder, os.W_OK):
+        raise StoreError(f"{folder} cannot be written to; give this user the right to")
+    free = os.statvfs(folder)
+    room = free.f_bavail * free.f_frsize
+    if room < 2 * RESERVE:
+        raise StoreError(
+            f"{room >> 20} MiB are free in {folder}; make room: nothing is taken in with less than {2 * RESERVE >> 20}"
+        )
+    if not path.exists():
+        return f"{path} will be made; {room >> 20:,} MiB are free"
+    let_go = hold(path)
+    try:
+        check_whole(path)
+    finally:
+        let_go()
+    return f"{path} is whole; {room >> 20:,} MiB are free"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
 from msgspec import Struct
+from msgspec.structs import asdict
 
 from ...model import Attempt, Delivery, Event, Incident, State
 from .. import Result, Steps
@@ -30,9 +31,20 @@ class Ask(Struct, frozen=True, kw_only=True):
 
     sink: str
     now: float
+    ticks: float
     line: float
     limit: int = 0
     lease: float = 0.0
+    since: float = 0.0
+
+
+class Haste(Struct, frozen=True, kw_only=True):
+    """One call of `hasten`."""
+
+    sink: str
+    now: float
+    untried: float
+    longest: float
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -42,6 +54,14 @@ class Wish(Struct, frozen=True, kw_only=True):
     ids: Sequence[str]
     states: Sequence[State]
     now: float
+
+
+class Held(NamedTuple):
+    """One result, when it came, and which call of `record` brought it."""
+
+    result: Result
+    now: float
+    call: int
 
 
 def claim(db: apsw.Connection, asks: list[Ask]) -> list[list[Delivery]]:
@@ -56,15 +76,10 @@ def next_due(db: apsw.Connection, asks: list[Ask]) -> list[float | None]:
 
 def record(db: apsw.Connection, calls: list[tuple[Sequence[Result], float]]) -> list[int]:
     """How many results of each call were written."""
-    held: dict[str, tuple[Result, float]] = {}
     written = [0] * len(calls)
-    owner: dict[str, int] = {}
-    for index, (results, now) in enumerate(calls):
-        for result in results:
-            held.setdefault(result.delivery.id, (result, now))
-            owner.setdefault(result.delivery.id, index)
-    for id in _write(db, held):
-        written[owner[id]] += 1
+    for held in _rounds(calls):
+        for id in _write(db, held):
+            written[held[id].call] += 1
     return written
 
 
@@ -78,9 +93,14 @@ def release(db: apsw.Connection, wishes: list[Wish]) -> list[int]:
     return [_release(db, wish) for wish in wishes]
 
 
-def settle(db: apsw.Connection, calls: list[tuple[Sequence[str], float]]) -> list[int]:
+def hasten(db: apsw.Connection, calls: list[Haste]) -> list[int]:
+    """How many deliveries of each sink would have waited too long, or held up their line."""
+    return [_hasten(db, call) for call in calls]
+
+
+def settle(db: apsw.Connection, calls: list[tuple[Sequence[str], float, float]]) -> list[int]:
     """How many deliveries died with their sinks."""
-    return [_settle(db, sinks, now) for sinks, now in calls]
+    return [_settle(db, sinks, now, ticks) for sinks, now, ticks in calls]
 
 
 def void_claims(db: apsw.Connection) -> None:
@@ -90,14 +110,16 @@ def void_claims(db: apsw.Connection) -> None:
 
 
 def _claim(db: apsw.Connection, ask: Ask) -> list[Delivery]:
-    _lose(db, once(db, SQL["void expired claims"], {"sink": ask.sink, "now": ask.now, "verdict": LOST}))
-    names = {"sink": ask.sink, "now": ask.now, "line": ask.line, "limit": ask.limit, "lease": ask.lease}
+    when = {"sink": ask.sink, "now": ask.now, "ticks": ask.ticks}
+    _lose(db, once(db, SQL["void expired claims"], when | {"verdict": LOST}))
+    names = when | {"line": ask.line, "limit": ask.limit, "lease": ask.lease}
     claimed = [seq for (seq,) in once(db, SQL["claim"], names)]
     return [_delivery(row) for row in once(db, SQL["claimed"], {"seqs": seqs(claimed)})] if claimed else []
 
 
 def _next_due(db: apsw.Connection, ask: Ask) -> float | None:
-    ((at,),) = once(db, SQL["next due"], {"sink": ask.sink, "now": ask.now, "line": ask.line})
+    names = {"sink": ask.sink, "now": ask.now, "ticks": ask.ticks, "line": ask.line, "since": ask.since}
+    ((at,),) = once(db, SQL["next due"], names)
     return None if at is None else float(at)
 
 
@@ -123,9 +145,23 @@ def _lose(db: apsw.Connection, claims: Iterable[Row]) -> None:
     many(db, SQL["insert attempts"], rows)
 
 
-def _write(db: apsw.Connection, held: Mapping[str, tuple[Result, float]]) -> list[str]:
-    by_seq = {result.delivery.seq: result for result, _ in held.values()}
-    fenced = many(db, SQL["record"], [_result_row(result, now) for result, now in held.values()])
+def _rounds(calls: list[tuple[Sequence[Result], float]]) -> list[dict[str, Held]]:
+    """Each with one result of a delivery at most, in the order they came: of two in one statement, a stale one might count."""
+    rounds: list[dict[str, Held]] = []
+    seen = Counter[str]()
+    for call, (results, now) in enumerate(calls):
+        for result in results:
+            id = result.delivery.id
+            if seen[id] == len(rounds):
+                rounds.append({})
+            rounds[seen[id]][id] = Held(result, now, call)
+            seen[id] += 1
+    return rounds
+
+
+def _write(db: apsw.Connection, held: Mapping[str, Held]) -> list[str]:
+    by_seq = {each.result.delivery.seq: each.result for each in held.values()}
+    fenced = many(db, SQL["record"], [_result_row(each.result, each.now) for each in held.values()])
     attempts, memories, tallies = [], [], Counter[tuple[str, str]]()
     for seq, earlier, incident_id in fenced:
         result = by_seq[seq]
@@ -194,8 +230,13 @@ def _ended(rows: Iterable[Row]) -> Counter[tuple[str, str]]:
     return Counter((sink, state) for _, sink, state in rows if state in ENDS)
 
 
-def _settle(db: apsw.Connection, sinks: Sequence[str], now: float) -> int:
-    _lose(db, once(db, SQL["void every expired claim"], {"now": now, "verdict": LOST}))
+def _hasten(db: apsw.Connection, call: Haste) -> int:
+    hastened = {seq for (seq,) in once(db, SQL["hasten"], asdict(call))}
+    return len(hastened.union(seq for (seq,) in once(db, SQL["hold since now"], {"sink": call.sink, "now": call.now})))
+
+
+def _settle(db: apsw.Connection, sinks: Sequence[str], now: float, ticks: float) -> int:
+    _lose(db, once(db, SQL["void every expired claim"], {"now": now, "ticks": ticks, "verdict": LOST}))
     died = Counter(sink for (sink,) in once(db, SQL["bury orphans"], {"now": now, "sinks": encode(sinks).decode()}))
     count(db, Counter({(sink, "dead"): number for sink, number in died.items()}))
     return died.total()

@@ -3,13 +3,13 @@
 -- name: void expired claims
 update deliveries
 set state = 'pending', due_at = :now, lease_until = null, verdict = :verdict
-where sink = :sink and state = 'claimed' and lease_until <= :now
+where sink = :sink and state = 'claimed' and lease_until <= :ticks
 returning seq, earlier + attempts, claimed_at;
 
 -- name: void every expired claim
 update deliveries
 set state = 'pending', due_at = :now, lease_until = null, verdict = :verdict
-where state = 'claimed' and lease_until <= :now
+where state = 'claimed' and lease_until <= :ticks
 returning seq, earlier + attempts, claimed_at;
 
 -- name: void all claims
@@ -23,7 +23,7 @@ update deliveries
 set state = 'claimed',
     attempts = attempts + 1,
     claimed_at = :now,
-    lease_until = :now + :lease,
+    lease_until = :ticks + :lease,
     held_since = coalesce(held_since, :now)
 where seq in (
     select due.seq
@@ -88,7 +88,7 @@ select min(at) from (
     select * from (
         select due.due_at as at
         from deliveries as due
-        where due.sink = :sink and due.state = 'pending'
+        where due.sink = :sink and due.state = 'pending' and due.due_at > :since
           and not exists (
             select 1 from deliveries as older
             where older.sink = due.sink and older.line = due.line and older.seq < due.seq
@@ -99,7 +99,7 @@ select min(at) from (
         limit 1
     )
     union all
-    select min(lease_until) from deliveries where sink = :sink and state = 'claimed'
+    select min(lease_until) - :ticks + :now from deliveries where sink = :sink and state = 'claimed'
     union all
     select * from (
         select head.held_since + :line
@@ -135,6 +135,19 @@ set progress = case when state = 'delivered' then x'7b7d' else progress end,
     ended_at = null,
     verdict = ''
 where seq in (select value from json_each(:seqs));
+
+-- name: hasten
+-- Of those that are due in a time to come, which are few.
+update deliveries
+set due_at = :now + iif(attempts = 0, :untried, :longest)
+where sink = :sink and state = 'pending' and due_at > :now and due_at > :now + iif(attempts = 0, :untried, :longest)
+returning seq;
+
+-- name: hold since now
+update deliveries
+set held_since = :now
+where sink = :sink and state in ('pending', 'parked') and held_since > :now
+returning seq;
 
 -- name: bury orphans
 update deliveries
