@@ -102,9 +102,6 @@ class Timers:
 
     async def _prune(self, now: float) -> None:
         config, keep = self.pipeline.config, self.pipeline.config.settings.retention
-        died = await self.pipeline.store.settle([*config.sinks, *config.off], now=now, ticks=self.pipeline.ticks())
-        if died:
-            telemetry.deliveries_orphaned(died)
         gone = CHUNK
         while gone >= CHUNK:
             gone = await self.pipeline.store.prune(
@@ -116,3 +113,6 @@ class Timers:
             )
             if gone:
                 telemetry.pruned(gone)
+        died = await self.pipeline.store.settle([*config.sinks, *config.off], now=now, ticks=self.pipeline.ticks())
+        if died:
+            telemetry.deliveries_orphaned(died)

@@ -1,5 +1,7 @@
 """What happens because time passes, on a real store: a clock that is passed in, and looks that come when they must."""
 
+import io
+import json
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -7,7 +9,7 @@ import anyio
 import httpx2
 import pytest
 
-from gateway import timers
+from gateway import telemetry, timers
 from gateway.config import Config
 from gateway.config.decode import decode
 from gateway.config.schema import Provider, Retention, Settings, Sink
@@ -60,6 +62,10 @@ class Meddled:
         self.prunes += 1
         await self._meddle("prune")
         return await self.store.prune(**more)
+
+    async def settle(self, *given, **more):
+        await self._meddle("settle")
+        return await self.store.settle(*given, **more)
 
     async def _meddle(self, name):
         if name in self.meddle:
@@ -268,6 +274,20 @@ async def test_an_error_does_not_stop_the_clock(tmp_path, monkeypatch, method, e
 
 
 @pytest.mark.anyio
+async def test_room_is_made_on_a_disk_that_is_too_full_for_anything_else(tmp_path):
+    async with stand(tmp_path, sinks={"s": "match: { severity: [ info ] }"}, settings=OLD) as made:
+        await made.take("e1", "notice", at=NOON)
+
+        async def fail():
+            raise StoreError("the disk is full")
+
+        made.store.meddle["settle"] = fail
+        with pytest.raises(StoreError, match=r"^the disk is full$"):
+            await made.timers.tick(NOON + DAY + 1)
+        assert (await made.store.events({})).items == []
+
+
+@pytest.mark.anyio
 async def test_what_was_taken_while_the_clock_was_ahead_waits_no_longer_than_a_minute(tmp_path):
     async with stand(tmp_path, sinks={"s": "", "later": "escalate_after: 10m"}) as made:
         made.pipeline.ticks = lambda: 0.0
@@ -283,7 +303,8 @@ async def test_what_was_taken_while_the_clock_was_ahead_waits_no_longer_than_a_m
 
 
 @pytest.mark.anyio
-async def test_a_clock_that_was_set_is_seen_at_the_next_look_and_told(tmp_path, capsys):
+async def test_a_clock_that_was_set_is_seen_at_the_next_look_and_told(tmp_path):
+    telemetry.set_up(dev=False, secrets=tuple, stream=(log := io.StringIO()))
     async with stand(tmp_path) as made:
         made.pipeline.ticks = lambda: 100.0
         await made.timers.tick(NOON + 3600)
@@ -293,5 +314,7 @@ async def test_a_clock_that_was_set_is_seen_at_the_next_look_and_told(tmp_path, 
         assert (await made.store.next_due("s", now=NOON), made.woken) == (NOON + 5, [{"s"}])
         made.pipeline.ticks = lambda: 110.0
         await made.timers.tick(NOON + 10.9)
-        said = [line for line in capsys.readouterr().out.splitlines() if "clock.set" in line]
-        assert (len(said), "seconds=-3600.0" in said[0]) == (1, True)
+    telemetry.finish()
+    said = [json.loads(line) for line in log.getvalue().splitlines() if "clock.set" in line]
+    telemetry.set_up(dev=False, secrets=tuple)
+    assert [each["seconds"] for each in said] == [-3600.0]

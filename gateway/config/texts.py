@@ -10,7 +10,7 @@ from ..values import read_bounded
 from .problems import Place, legible
 from .yaml import Document
 
-LARGEST = 64 * 1024  # bytes
+LARGEST = 32 * 1024  # bytes
 
 
 def read_texts(document: Document) -> None:

@@ -22,7 +22,7 @@ from .errors import ExpressionError
 from .hardened import harden
 from .quick import kept, quick_expression, quick_template
 
-LARGEST_SOURCE = 64 * 1024  # characters of a template
+LARGEST_SOURCE = 32 * 1024  # characters of a template
 
 Render = Callable[[Mapping[str, Any]], Any]
 

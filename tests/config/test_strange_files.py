@@ -102,7 +102,7 @@ def test_what_lies_beside_is_looked_at_without_waiting(root, make):
     [
         (a_pipe, "`t.j2` cannot be read: it is no plain file"),
         (a_device, "`t.j2` lies outside of this file's directory"),
-        (a_huge_file, "`t.j2` has more than 65,536 bytes"),
+        (a_huge_file, "`t.j2` has more than 32,768 bytes"),
     ],
 )
 def test_a_template_is_in_a_plain_file(root, make, reason):

@@ -66,7 +66,7 @@ HELP = "\n    help: name a file beside this one, such as `alert.json.j2`"
         ("../outside.j2", None, "`../outside.j2` lies outside of this file's directory"),
         ("/etc/hostname", None, "`/etc/hostname` lies outside of this file's directory"),
         (".", None, "`.` cannot be read: Is a directory"),
-        ("big.j2", b"x" * 65_537, "`big.j2` has more than 65,536 bytes"),
+        ("big.j2", b"x" * 32_769, "`big.j2` has more than 32,768 bytes"),
         ("latin.j2", b"caf\xe9", "`latin.j2` is not UTF-8 text"),
     ],
 )

@@ -520,3 +520,24 @@ def test_who_says_nothing_does_not_keep_us(monkeypatch):
         assert is_closed(silent)
         assert is_closed(resting)
         assert 0.2 < time.monotonic() - began < 2
+
+
+def test_while_requests_wait_for_their_turn_nothing_more_is_read(monkeypatch):
+    waiting = []
+
+    async def app(scope, receive, send):
+        (ours,) = running.server_state.connections
+        waiting.append(sum(len(cycle.body) for cycle, _ in ours.pipeline))
+        await asyncio.sleep(0.01)
+        await echo(scope, receive, send)
+
+    one = POST + b"content-length: 60000\r\n\r\n" + b"a" * 60_000
+    with running_server(monkeypatch, app=app, PATIENCE=30) as running, connected(running) as connection:
+        sender = threading.Thread(target=connection.sendall, args=(one * 200,))
+        sender.start()
+        connection.settimeout(5)
+        read = b""
+        while read.count(b"\r\n\r\n60000") < 200:
+            read += connection.recv(65536)
+        sender.join()
+    assert max(waiting) < 1 << 19
