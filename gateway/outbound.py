@@ -140,23 +140,30 @@ def _unusable(message: str) -> Undelivered:
 async def _exchange(transport: httpx2.AsyncBaseTransport, request: Request) -> Response:
     url, own = _located(request.url)
     headers = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", **own}
-    built = httpx2.Request(request.method, url, headers=_merged(headers, request.headers), content=request.content)
+    body = httpx2.ByteStream(request.content)  # as `content` it would cost as much again as sending it
+    built = httpx2.Request(request.method, url, headers=_merged(headers, request.headers), stream=body)
     response = await transport.handle_async_request(built)
-    body = bytearray()
     try:
-        async for chunk in cast("AsyncIterator[bytes]", response.stream):  # as it comes: who inflates it must bound it
-            body += chunk
-            if len(body) > LARGEST_ANSWER:
-                break
+        content = await _read(cast("AsyncIterator[bytes]", response.stream))
     finally:
         await response.aclose()
-    plain = _inflated(bytes(body[:LARGEST_ANSWER]), response.headers.get("content-encoding", ""))
     headers = dict(response.headers.items())
+    plain = _inflated(content, headers.get("content-encoding", ""))
     charset = response.charset_encoding if "charset" in headers.get("content-type", "") else None
     return Response(status=response.status_code, headers=headers, text=_text(plain, charset), json=_json(plain))
 
 
-@lru_cache(maxsize=1024)
+async def _read(stream: AsyncIterator[bytes]) -> bytes:
+    """No more than LARGEST_ANSWER, as it comes: who inflates it must bound it."""
+    body = bytearray()
+    async for chunk in stream:
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            break
+    return bytes(body[:LARGEST_ANSWER])
+
+
+@lru_cache(maxsize=256)
 def _located(text: str) -> tuple[httpx2.URL, dict[str, str]]:
     """An address, and the header for the name and password that stand in it. Most sinks have one address for all they send."""
     url = httpx2.URL(text)

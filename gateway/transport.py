@@ -145,12 +145,12 @@ class Transport(httpx2.AsyncBaseTransport):
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            skip_auto_headers=("accept", "accept-encoding", "content-type", "user-agent"),
+            skip_auto_headers=("content-type",),  # the others that it would add are always given
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # who asks has one clock for all of it
         )
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _address(url: httpx2.URL) -> URL:
     """Where to. A host that is an address goes by no resolver, so it is looked at here, however it is spelt."""
     if url.scheme not in ("http", "https"):

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ..config import Config
 
 FEW_DESCRIPTORS = 1024
+LITTLE_MEMORY = 256  # MiB
+CGROUP = Path("/sys/fs/cgroup")
 BUILT = 1_767_225_600.0  # 2026-01-01: a clock that says less is wrong
 
 
@@ -60,6 +62,7 @@ def examine(root: Path | None) -> Iterator[Finding]:
     from ..config import load  # noqa: PLC0415 - the help needs none of it
 
     yield _descriptors()
+    yield _memory(CGROUP / _group())
     yield _clock(time.time())
     try:
         config = load(root, os.environ)
@@ -80,6 +83,26 @@ def _descriptors() -> Finding:
     if highest < FEW_DESCRIPTORS:
         return Finding("warn", "descriptors", f"{highest}, so few connections are taken", "raise it (ulimit -n, LimitNOFILE=)")
     return Finding("ok", "descriptors", f"{highest}")
+
+
+def _group() -> str:
+    """The control group that this process is in; the gateway's, if it is called as the gateway is."""
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            if line.startswith("0::/"):
+                return line.removeprefix("0::/")
+    return ""
+
+
+def _memory(group: Path) -> Finding:
+    try:
+        limit = int((group / "memory.max").read_text()) >> 20
+    except (OSError, ValueError):  # it is not there, or says `max`
+        return Finding("ok", "memory", "no limit is set")
+    if limit < LITTLE_MEMORY:
+        mend = f"allow {LITTLE_MEMORY} MiB (memory.max, MemoryMax=, --memory)"
+        return Finding("warn", "memory", f"{limit:,} MiB at most, and a burst takes more", mend)
+    return Finding("ok", "memory", f"{limit:,} MiB at most")
 
 
 def _clock(now: float) -> Finding:
@@ -107,11 +130,15 @@ def _secret_files(config: Config, root: Path | None) -> Iterator[Finding]:
     if not folder.is_dir():
         yield Finding("fail", "secrets_dir", f"{folder} is no directory", "make it, or name another in gateway.yaml")
         return
-    loose = [file.name for file in sorted(folder.iterdir()) if file.is_file() and file.stat().st_mode & stat.S_IROTH]
-    if loose:
-        yield Finding("warn", "secrets_dir", f"everybody may read {', '.join(loose[:5])}", f"chmod o-r {folder}/*")
+    loose = [str(file.relative_to(folder)) for file in sorted(folder.rglob("*")) if file.is_file() and _is_loose(file)]
+    if loose and folder.stat().st_mode & stat.S_IXOTH:  # else nobody gets as far as the files
+        yield Finding("warn", "secrets_dir", f"everybody may read {', '.join(loose[:5])}", f"chmod -R o-r {folder}")
     else:
         yield Finding("ok", "secrets_dir", str(folder))
+
+
+def _is_loose(file: Path) -> bool:
+    return bool(file.stat().st_mode & stat.S_IROTH)
 
 
 def _port(host: str, port: int) -> Finding:
@@ -140,14 +167,15 @@ def _names(config: Config) -> Iterator[Finding]:
     """Whether the names of sinks that are on can be looked up from here."""
     for name in config.sinks:
         for host in sorted(_hosts(config, name)):
+            shown = config.secrets.mask(host)
             try:
                 socket.getaddrinfo(host, None)
             except OSError:
                 yield Finding(
-                    "warn", f"sink {name}", f"the name {host!r} cannot be resolved from here", "check it, and the network"
+                    "warn", f"sink {name}", f"the name {shown!r} cannot be resolved from here", "check it, and the network"
                 )
             else:
-                yield Finding("ok", f"sink {name}", f"{host} can be resolved")
+                yield Finding("ok", f"sink {name}", f"{shown} can be resolved")
 
 
 def _hosts(config: Config, name: str) -> set[str]:

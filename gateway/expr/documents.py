@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import msgspec
@@ -37,7 +38,19 @@ class Document:
 
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         """The document, filled in; None where all of it finds nothing. Raises ExpressionError."""
-        return self._fill(scope)
+        try:
+            return self._quickly(scope)
+        except Exception:  # noqa: BLE001 - leaf by leaf once more, which says what is wrong
+            return self._fill(scope)
+
+    @cached_property
+    def _quickly(self) -> Fill:
+        """All of it as one generated expression, several times faster; made when it is first needed."""
+        writing = Writing()
+        try:
+            return writing.compiled(self.source(writing))
+        except Exception:  # noqa: BLE001 - it is nested deeper than the compiler goes
+            return self._fill
 
     @property
     def text(self) -> str:

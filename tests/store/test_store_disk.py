@@ -250,8 +250,10 @@ async def test_a_thread_that_ended_is_said_and_nobody_waits_for_it(path):
     store = SqliteStore(path)
     store._writer._groups.put(None)
     store._writer._thread.join(5)
-    with pytest.raises(StoreError, match=exactly("the store's thread has ended; restart the gateway")):
-        await store.ping()
+    for call in (store.ping(), store.accept(an_intake(an_event())), claim(store)):
+        with pytest.raises(StoreError, match=exactly("the store's thread has ended; restart the gateway")) as refused:
+            await call
+        assert not refused.value.retryable
     await store.close()
 
 

@@ -13,7 +13,7 @@ _ORIGIN = re.compile(  # up to the first slash that is no part of an expression
 )
 _PRINTED = re.compile(r"""\{\{-?((?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?!-?\}\}).)*)-?\}\}""", re.DOTALL)
 _ENCODED = re.compile(r"\|\s*urlencode\s*$")
-_OURS = frozenset({"vars", "secrets"})
+OURS = frozenset({"vars", "secrets"})  # names that hold nothing of an event
 _ATTACKERS = frozenset({"event", "incident", "memory", "items", "by"})
 
 
@@ -37,7 +37,7 @@ def quoted(url: Outbound) -> Outbound:
 
 def _percent_encoded(printed: re.Match[str]) -> str:
     expression = printed[1]
-    ours = Outbound(printed[0]).names <= _OURS
+    ours = Outbound(printed[0]).names <= OURS
     return printed[0] if ours or _ENCODED.search(expression) else f"{{{{ ({expression}) | urlencode }}}}"
 
 

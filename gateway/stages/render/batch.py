@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -63,10 +64,11 @@ def pack(
     Events go together only where address, headers and `by` are the same for them.
     """
     whole = is_rendered_whole(template, batch)
+    head = None if whole else _one_head(template, scopes)
     groups: dict[bytes, list[_Piece]] = {}
     for index, scope in enumerate(scopes):
         try:
-            piece = _piece(template, batch, index, scope, whole=whole)
+            piece = _piece(template, batch, index, scope, head, whole=whole)
         except Unrenderable as error:
             yield index, error
         else:
@@ -87,7 +89,17 @@ def is_rendered_whole(template: RequestTemplate, batch: Batch) -> bool:
     return "items" in template.body_names or (batch.item is not None and "by" in template.body_names)
 
 
-def _piece(template: RequestTemplate, batch: Batch, index: int, scope: Mapping[str, Any], *, whole: bool) -> _Piece:
+def _one_head(template: RequestTemplate, scopes: Sequence[Mapping[str, Any]]) -> Request | None:
+    """The head that all have, made once; None where each has its own, or is to say itself what is wrong with it."""
+    if template.has_one_head and scopes:
+        with suppress(Unrenderable):
+            return head_of(template, scopes[0])
+    return None
+
+
+def _piece(
+    template: RequestTemplate, batch: Batch, index: int, scope: Mapping[str, Any], one_head: Request | None, *, whole: bool
+) -> _Piece:
     by = None if batch.by is None else fill("batch.by", batch.by, scope)
     scope = scope if batch.by is None else {**scope, "by": by}
     item = scope["event"] if batch.item is None else fill("batch.item", batch.item, scope)
@@ -97,8 +109,8 @@ def _piece(template: RequestTemplate, batch: Batch, index: int, scope: Mapping[s
         body = b"\n".join(encode("batch.item", line) for line in item)
     else:
         body = encode("batch.item", item)
-    head = None if whole else head_of(template, scope)
-    return _Piece(index, item, body, by, head, encode("batch.by", (by, head)))
+    own = None if whole or one_head else head_of(template, scope)
+    return _Piece(index, item, body, by, one_head or own, encode("batch.by", (by, own)))
 
 
 def _cut(group: Sequence[_Piece], batch: Batch) -> Iterator[list[_Piece]]:

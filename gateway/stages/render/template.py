@@ -8,10 +8,10 @@ from typing import Literal
 
 from ...expr import Body, Outbound, OutboundDocument
 from ...values import Keys
-from .address import check_url, quoted
+from .address import OURS, check_url, quoted
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's (RFC 9110)
-_OURS = frozenset(
+_SET_BY_US = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "te", "trailer", "proxy-connection"}
 )
 
@@ -76,6 +76,11 @@ class RequestTemplate(Keys, frozen=True):
         return quoted(self.url)
 
     @cached_property
+    def has_one_head(self) -> bool:
+        """Whether address and headers are the same for every event: nothing of one stands in them."""
+        return all(value.names <= OURS for value in (self.url, *self.query.values(), *self.headers.values()))
+
+    @cached_property
     def body_names(self) -> frozenset[str]:
         """The names that its body stands on."""
         documents = [body for body in (self.json, self.form) if body is not None]
@@ -93,7 +98,7 @@ def _check_headers(template: RequestTemplate) -> None:
     for name, value in template.headers.items():
         if not _NAME.fullmatch(name):
             raise ValueError(f"headers: {name!r} is no header's name")
-        if name.lower() in _OURS:
+        if name.lower() in _SET_BY_US:
             raise ValueError(f"headers: {name} is set by the gateway itself")
         if name.lower() in known:
             raise ValueError(f"headers: {name} is given twice; capitals make no difference in a header's name")

@@ -146,6 +146,7 @@ def open(url: str) -> SqliteStore:
 
 def look_over(url: str) -> str:
     """Whether the database is whole, and there is room beside it. Raises StoreError where not, and while a gateway runs."""
+    refuse_old(apsw.sqlite_lib_version())
     path = path_of(url)
     folder = path.parent.absolute()
     if not os.access(folder, os.W_OK):
