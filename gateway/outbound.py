@@ -140,6 +140,8 @@ def _unusable(message: str) -> Undelivered:
 async def _exchange(transport: httpx2.AsyncBaseTransport, request: Request) -> Response:
     url, own = _located(request.url)
     headers = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", **own}
+    if request.content:  # some receivers take nothing that comes in chunks
+        headers["content-length"] = str(len(request.content))
     body = httpx2.ByteStream(request.content)  # as `content` it would cost as much again as sending it
     built = httpx2.Request(request.method, url, headers=_merged(headers, request.headers), stream=body)
     response = await transport.handle_async_request(built)

@@ -21,7 +21,7 @@ from yarl import URL
 
 from .names import Names
 
-KEPT_ALIVE = 15.0  # seconds that a connection waits for its next request
+KEPT_ALIVE = 4.0  # seconds that a connection waits for its next request; many servers end theirs after 5, perhaps just then
 LARGEST_PIECE = 512 * 1024  # bytes of a body that are handed over at once
 
 # Link-local and metadata addresses are never a sink. Private ones are: that is where sinks live.
@@ -141,13 +141,15 @@ class Transport(httpx2.AsyncBaseTransport):
             keepalive_timeout=KEPT_ALIVE,
             socket_factory=_socket,
         )
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("content-type",),  # the others that it would add are always given
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # who asks has one clock for all of it
         )
+        session._retry_connection = False  # noqa: SLF001 - it would send a PUT or GET twice and tell nobody; there is no other switch
+        return session
 
 
 @lru_cache(maxsize=256)

@@ -288,3 +288,14 @@ def test_a_scripted_transport_takes_the_networks_place():
 
     headers = {"content-length": "3", "content-type": "application/json"}
     assert anyio.run(go) == Response(status=201, headers=headers, text="[1]", json=[1])
+
+
+@pytest.mark.parametrize("size", [0, 1, 512 * 1024, 512 * 1024 + 1, 3 << 20])
+def test_a_body_of_any_size_goes_with_its_length_and_never_in_chunks(size):
+    heard = []
+    with server(answering(http(), heard)) as port:
+        sent(f"http://127.0.0.1:{port}/", content=b"x" * size)
+    head, _, body = heard[0].partition(b"\r\n\r\n")
+    assert f"content-length: {size}".encode() in head.lower()
+    assert b"transfer-encoding" not in head.lower()
+    assert body == b"x" * size
