@@ -66,6 +66,7 @@ docs: $(DEV)     ## renew what is made from the code: the reference and the JSON
 lock:            ## renew the locks (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev pyproject.toml -o requirements/dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group bench -c requirements/dev.lock pyproject.toml -o requirements/bench.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev --group fuzz -c requirements/dev.lock pyproject.toml -o requirements/fuzz.lock
 
 bench: $(DEV)    ## measure: P1 to P9 as ratios, in about ten minutes

@@ -140,9 +140,10 @@ def _unusable(message: str) -> Undelivered:
 async def _exchange(transport: httpx2.AsyncBaseTransport, request: Request) -> Response:
     url, own = _located(request.url)
     headers = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", **own}
-    if request.content:  # some receivers take nothing that comes in chunks
+    if request.content or request.method in ("POST", "PUT", "PATCH"):
         headers["content-length"] = str(len(request.content))
-    body = httpx2.ByteStream(request.content)  # as `content` it would cost as much again as sending it
+    # As `content`, the body would have httpx2 find out these two headers itself, which costs as much as to send it.
+    body = httpx2.ByteStream(request.content)
     built = httpx2.Request(request.method, url, headers=_merged(headers, request.headers), stream=body)
     response = await transport.handle_async_request(built)
     try:
@@ -167,14 +168,15 @@ async def _read(stream: AsyncIterator[bytes]) -> bytes:
 
 @lru_cache(maxsize=256)
 def _located(text: str) -> tuple[httpx2.URL, dict[str, str]]:
-    """An address, and the header for the name and password that stand in it. Most sinks have one address for all they send."""
+    """An address, and the headers that stand in it: host, name and password. Most sinks have one address for all they send."""
     url = httpx2.URL(text)
     if (url.port or 0) > LARGEST_PORT:  # the library lets it through, and the socket trips over it
         raise httpx2.InvalidURL("port")
+    host = {"host": url.netloc.decode("ascii")}
     if not url.userinfo:
-        return url, {}
+        return url, host
     credentials = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
-    return url.copy_with(userinfo=b""), {"authorization": f"Basic {credentials}"}
+    return url.copy_with(userinfo=b""), host | {"authorization": f"Basic {credentials}"}
 
 
 def _merged(headers: dict[str, str], more: Mapping[str, str]) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """
 The way out: aiohttp's connections behind httpx2's API, and the address guard, which looks at an address when it is connected to.
 
-httpx2's own pool asks every connection that it has about its health for each request, which makes it several times slower
-(`python -m benchmarks.clients`). What is beneath httpx2's API is chosen here and nowhere else.
+httpx2's own pool asks every connection that it has about its health for each request, which makes it several times slower.
+pyreqwest is faster than both, but asks us for no address before it connects. docs/measured.md has the figures of
+`python -m benchmarks.clients`. What is beneath httpx2's API is chosen here and nowhere else.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class Transport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer, its body still to come. Raises what httpx2's own transport raises."""
         self._session = self._session or self._open()
-        address = _address(request.url)
+        address = _address(str(request.url))
         try:
             answer = await self._session.request(
                 request.method,
@@ -153,8 +154,9 @@ class Transport(httpx2.AsyncBaseTransport):
 
 
 @lru_cache(maxsize=256)
-def _address(url: httpx2.URL) -> URL:
+def _address(text: str) -> URL:
     """Where to. A host that is an address goes by no resolver, so it is looked at here, however it is spelt."""
+    url = httpx2.URL(text)
     if url.scheme not in ("http", "https"):
         raise httpx2.UnsupportedProtocol(f"{url.scheme or 'nothing'} is not spoken")
     host = _literal(url.host)
@@ -193,8 +195,8 @@ class _Stream(httpx2.AsyncByteStream):
             raise _translated(error) from _beneath(error)
 
     async def aclose(self) -> None:
-        """A connection whose answer was read to its end is kept, any other is closed."""
-        self._answer.release() if self._answer.content.at_eof() else self._answer.close()
+        """Close the connection, unless the answer was read to its end: then it has gone back to the others already."""
+        self._answer.close()
 
 
 def _beneath(error: Exception) -> BaseException:

@@ -17,9 +17,9 @@ SECRET = "hunter22"
 
 
 @contextmanager
-def server(talk, context=None):
+def server(talk, context=None, host="127.0.0.1"):
     """A port on loopback where each connection is handed to `talk`; yields the port."""
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
 
     def serve(plain):
         shakes = context is not None
