@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import signal
 import time
@@ -93,13 +94,24 @@ def run(
     wrong any more. Returns 0, or 128 and the signal's number where a second one said not to wait for what is under way. Raises
     StoreError when the store cannot be opened.
     """
-    telemetry.set_up(dev=config.dev, secrets=config.secrets.revealed)
+    telemetry.set_up(dev=config.dev, mask=config.secrets.mask)
     store = open_store(config.settings.store)
     greet(config)
+    _collect_less()
     try:
         return anyio.run(_serve, config, store, load, look, backend_options={"use_uvloop": True})
     finally:
         telemetry.finish()
+
+
+YOUNG = 50_000  # objects that Python may have made, and not given up, before it looks for what nothing leads to
+
+
+def _collect_less() -> None:
+    """As Python does it by itself, it would look through everything again and again while it reads one large body."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 10, 10)
 
 
 async def _serve(config: Config, store: Store, load: Callable[[], Config], look: Callable[[], object]) -> int:

@@ -12,16 +12,18 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
+from anyio import to_thread
 
 from . import telemetry
 from .courier import bring, visit
 from .errors import StoreError
 from .model import Delivery, Webhook
 from .pace import steady
-from .reading import decider, greeting_before_proof, prove, understand
+from .reading import Understood, decider, greeting_before_proof, prove, understand
 from .stages.answer import Answer, Handshake, Reply, accepted, fill
 from .store import Intake, Result
 from .voice import Voice
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 TIME_TO_WRITE = 25.0  # seconds for which a store that refuses is asked again to write down how a try went
 STORE_PAUSE = 1.0  # seconds to leave a store alone that refused
+LONG = 16 * 1024  # bytes of a body: to read as many takes some milliseconds, for which nobody else should wait
 
 
 class Pipeline:
@@ -55,6 +58,7 @@ class Pipeline:
         self.say = say or Voice(sys.stdout).tell
         self.wake: Callable[[Iterable[str]], None] = lambda sinks: None
         self.unwritten = False
+        self._turns = anyio.CapacityLimiter(1)  # to read a long body: more at once would only fight for the interpreter
 
     async def ingest(self, webhook: Webhook) -> Answer:
         """
@@ -67,8 +71,8 @@ class Pipeline:
         scope: Mapping[str, Any]
         handshake, scope = greeting_before_proof(provider, webhook)
         if handshake is None:
-            prove(config, webhook, self.clock())
-            understood = understand(provider, webhook, mask=config.secrets.mask)
+            read = partial(_read, config, webhook, self.clock())
+            understood = await to_thread.run_sync(read, limiter=self._turns) if _is_long(webhook) else read()
             handshake, scope = understood.handshake, understood.scope
         if handshake is not None:
             return await self._greet(webhook, handshake, scope)
@@ -121,3 +125,14 @@ class Pipeline:
             else:
                 self.unwritten = False
                 return
+
+
+def _read(config: Config, webhook: Webhook, now: float) -> Understood:
+    """What a webhook means, once it has proved who sends it."""
+    prove(config, webhook, now)
+    return understand(config.providers[webhook.provider], webhook, remove=config.secrets.remove)
+
+
+def _is_long(webhook: Webhook) -> bool:
+    """Whether to read it may take long. What is compressed may be of any size."""
+    return len(webhook.body) > LONG or "content-encoding" in webhook.headers

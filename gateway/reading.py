@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .config.schema import Provider
 
 
-Mask = Callable[[str], str]
+Remove = Callable[[str], str]
 
 
 class Understood(Struct, frozen=True, kw_only=True):
@@ -60,15 +60,15 @@ def greeting_before_proof(provider: Provider, webhook: Webhook) -> tuple[Handsha
 
 
 def understand(
-    provider: Provider, webhook: Webhook, only: Sequence[int] | None = None, mask: Mask = lambda text: text
+    provider: Provider, webhook: Webhook, only: Sequence[int] | None = None, remove: Remove = lambda text: text
 ) -> Understood:
     """
-    What a verified webhook means; `only` names the items to map (a replay of dead ones), `mask` takes our secrets out of a text.
+    What a verified webhook means; `only` names the items to map (a replay of dead ones), `remove` takes our secrets out of texts.
 
     It is read as it may be stored: what is secret never reaches an expression, and a replay says what the first reading said.
     Raises Undecodable when the sender's bytes are at fault. What we cannot map is in `dead`.
     """
-    webhook = without_credentials(provider, webhook, mask)
+    webhook = without_credentials(provider, webhook, remove)
     scope: Mapping[str, Any] = {}
     try:
         scopes = [provider.filled(each | {"tables": provider.tables}) for each in decode(provider.body, webhook)]
@@ -76,16 +76,16 @@ def understand(
         handshake = greet(provider.handshake, webhook, scope, verified=True)
         delivery_id = _delivery_id(provider, scope)
     except Unmappable as error:
-        return _lost(webhook, scope, "decode", error.reason, error)
+        return _lost(webhook, scope, "decode", error.reason, remove(str(error)))
     except ExpressionError as error:
-        return _lost(webhook, scope, "map", "expression", error)
+        return _lost(webhook, scope, "map", "expression", remove(str(error)))
     mapped = Mapped() if handshake else read_events(provider, webhook, scopes, project=provider.project, only=only)
     kept = tuple(event for event in mapped.events if provider.match.holds(event) and provider.match.wants(event.action))
     return Understood(
         webhook=webhook,
         scope=scope,
         events=kept,
-        dead=mapped.dead,
+        dead=tuple([replace(item, message=remove(item.message)) for item in mapped.dead]),
         ignored=mapped.ignored,
         filtered=len(mapped.events) - len(kept),
         delivery_id=delivery_id,
@@ -93,8 +93,8 @@ def understand(
     )
 
 
-def _lost(webhook: Webhook, scope: Mapping[str, Any], stage: str, reason: str, error: Exception) -> Understood:
-    whole = DeadItem(index=-1, stage=stage, reason=reason, message=str(error))
+def _lost(webhook: Webhook, scope: Mapping[str, Any], stage: str, reason: str, message: str) -> Understood:
+    whole = DeadItem(index=-1, stage=stage, reason=reason, message=message)
     return Understood(webhook=webhook, scope=scope or scope_of(webhook, dict(webhook.query)), dead=(whole,))
 
 
@@ -122,7 +122,7 @@ def decider(config: Config, provider: Provider) -> Decide:
     return decide
 
 
-def without_credentials(provider: Provider, webhook: Webhook, mask: Mask = lambda text: text) -> Webhook:
+def without_credentials(provider: Provider, webhook: Webhook, remove: Remove = lambda text: text) -> Webhook:
     """
     The webhook as it may be stored and shown: without what proves the sender's identity, wherever a proxy may have repeated it,
     and without what the file's `redact` names. Without it twice is the same as once. Raises Undecodable where a body that must
@@ -137,19 +137,22 @@ def without_credentials(provider: Provider, webhook: Webhook, mask: Mask = lambd
         rest="",
     )
     fields = {token.field for token in tokens if token.field is not None}
-    return redacted(provider.body, provider.redact, fields, _masked(plain, mask))
+    return redacted(provider.body, provider.redact, fields, _unrepeated(plain, remove))
 
 
-def _masked(webhook: Webhook, mask: Mask) -> Webhook:
-    """A proxy's `X-Original-URI` or a `Referer` may repeat what stood in the address."""
-    said = "\n".join([webhook.url, *webhook.headers.values(), *webhook.query.values()])
-    if mask(said) == said:
+def _unrepeated(webhook: Webhook, remove: Remove) -> Webhook:
+    """
+    Without the secrets that were sent once more: a proxy's `X-Original-URI` or a `Referer` may repeat what stood in the address.
+    The body stays: sinks are sent what the sender wrote, and `redact` says what of it is secret.
+    """
+    said = "\n".join([webhook.url, *webhook.headers.values(), *webhook.query, *webhook.query.values()])
+    if remove(said) == said:
         return webhook
     return replace(
         webhook,
-        url=mask(webhook.url),
-        headers={name: mask(value) for name, value in webhook.headers.items()},
-        query={name: mask(value) for name, value in webhook.query.items()},
+        url=remove(webhook.url),
+        headers={name: remove(value) for name, value in webhook.headers.items()},
+        query={remove(name): remove(value) for name, value in webhook.query.items()},
     )
 
 

@@ -75,7 +75,8 @@ class Reloads:
 
     async def _swap(self, config: Config) -> Loaded:
         before, self._pipeline.config = self._pipeline.config, config
-        telemetry.conceal(lambda: [*config.secrets.revealed(), *before.secrets.revealed()])
+        config.secrets.conceal_those_of(before.secrets)
+        telemetry.conceal(config.secrets.mask)
         mended = [name for name, mark in config.marks.items() if before.marks.get(name) != mark]
         restart = tuple(
             name for name in AT_START if _said(getattr(config.settings, name)) != _said(getattr(self._started_with, name))

@@ -122,8 +122,9 @@ class Replays:
         return webhook
 
     async def _understood(self, webhook: Webhook, force: bool, only: Sequence[int] | None = None) -> Understood:
+        config = self.pipeline.config
         try:
-            understood = understand(self.pipeline.config.providers[webhook.provider], webhook, only)
+            understood = understand(config.providers[webhook.provider], webhook, only, config.secrets.remove)
         except Undecodable as error:
             _refuse_undecodable(error)
         for event in understood.events if not force else ():

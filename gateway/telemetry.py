@@ -54,17 +54,16 @@ _RELOADED = Gauge(
 _BUILD = Gauge("gateway_build_info", "The version.", ["version"], registry=REGISTRY)
 _BUILD.labels(__version__).set(1)
 
-_secrets: Callable[[], Sequence[str]] = tuple
-SHORTEST_MASKED = 4
+_hide: Callable[[str], str] = str
 
 
-def set_up(*, dev: bool, secrets: Callable[[], Sequence[str]], stream: TextIO | None = None) -> None:
-    """Log JSON lines to standard error; in dev mode on a terminal, lines for people. `secrets` gives what must be masked."""
-    global _secrets, _voice, _log  # noqa: PLW0603 - logging is the one thing a process has once
+def set_up(*, dev: bool, mask: Callable[[str], str], stream: TextIO | None = None) -> None:
+    """Log JSON lines to standard error; in dev mode on a terminal, lines for people. `mask` gives a text without our secrets."""
+    global _hide, _voice, _log  # noqa: PLW0603 - logging is the one thing a process has once
     finish()
     out = stream or sys.stderr
     human = dev and out.isatty()
-    _secrets, _voice = secrets, Voice(out, _lines_lost)
+    _hide, _voice = mask, Voice(out, _lines_lost)
     structlog.configure(
         processors=[_stamp, _mask, structlog.dev.ConsoleRenderer(colors=True)] if human else [_stamp, _as_json],
         logger_factory=lambda *_: _Lines(_voice),
@@ -80,7 +79,7 @@ class _Foreign(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         level = _log.error if record.levelno >= logging.ERROR else _log.warning
         said = record.getMessage().partition("\n")[0]  # what follows quotes errors, and they quote payloads
-        message = _masked(said, _masks())[:500]  # cut first, half a secret would be left
+        message = _masked(said)[:500]  # cut first, half a secret would be left
         error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
         level("library.said", library=record.name, message=message, error=error)
 
@@ -112,10 +111,10 @@ def _lines_lost(count: int) -> None:
     _log.error("log.lost", lines=count, message="nobody read the log for a while; these lines are lost")
 
 
-def conceal(secrets: Callable[[], Sequence[str]]) -> None:
-    """From now on these are masked in every log line."""
-    global _secrets  # noqa: PLW0603 - as above
-    _secrets = secrets
+def conceal(mask: Callable[[str], str]) -> None:
+    """From now on every log line is masked by this."""
+    global _hide  # noqa: PLW0603 - as above
+    _hide = mask
 
 
 def _stamp(logger: Any, method: str, event: Any) -> Any:
@@ -123,21 +122,14 @@ def _stamp(logger: Any, method: str, event: Any) -> Any:
 
 
 def _mask(logger: Any, method: str, event: Any) -> Any:
-    secrets = _masks()
-    return {key: _masked(value, secrets) for key, value in event.items()}
+    return {key: _masked(value) for key, value in event.items()}
 
 
-def _masks() -> list[str]:
-    return [secret for secret in _secrets() if len(secret) >= SHORTEST_MASKED]
-
-
-def _masked(value: Any, secrets: Sequence[str]) -> Any:
+def _masked(value: Any) -> Any:
     if isinstance(value, str):
-        for secret in secrets:
-            value = value.replace(secret, "***")
-        return harmless(value).encode("utf-8", "backslashreplace").decode()  # half a surrogate pair cannot be written
+        return harmless(_hide(value)).encode("utf-8", "backslashreplace").decode()  # half a surrogate pair cannot be written
     if isinstance(value, list | tuple):
-        return [_masked(each, secrets) for each in value]
+        return [_masked(each) for each in value]
     return value
 
 
@@ -147,7 +139,7 @@ def _as_json(logger: Any, method: str, event: Mapping[str, Any]) -> str:
         line = _encode(ordered).decode()
     except UnicodeEncodeError:
         line = ""
-    if line and line.isprintable() and "\\" not in line and not any(secret in line for secret in _masks()):
+    if line and line.isprintable() and "\\" not in line and _hide(line) == line:
         return line  # as nearly always: there is nothing in it that must not be
     line = _encode(_mask(logger, method, ordered)).decode()
     return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # some readers take these for the end of the line

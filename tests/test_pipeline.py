@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import gzip
 import hmac
 import json
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import anyio
 import httpx2
 import pytest
 import uuid_utils
 
+from gateway import pipeline, reading
 from gateway.config import load
 from gateway.errors import Undecodable, Unverified
 from gateway.model import Webhook
 from gateway.outbound import Client
 from gateway.pipeline import Pipeline
+from gateway.reading import Understood
 from gateway.replay import Replays, Unwise
 from gateway.store import open_store
 
@@ -198,3 +204,57 @@ async def test_what_was_claimed_by_a_worker_that_died_is_tried_again_with_the_sa
     assert await stage.work() == ["delivered"]
     assert [body["id"] for _, body in stage.sent] == [lost.event.id]
     assert await stage.conserved() == {"accepted": 1, "delivered": 1}
+
+
+ONE = b'{"checks": [{"check": "disk", "state": "good"}]}'
+
+
+@pytest.mark.parametrize(
+    "body, headers, threads",
+    [
+        (ONE, {}, ["MainThread"]),
+        (ONE + b" " * 16 * 1024, {}, ["AnyIO worker thread"]),
+        (gzip.compress(ONE), {"content-encoding": "gzip"}, ["AnyIO worker thread"]),
+    ],
+)
+async def test_a_body_that_is_long_or_may_be_is_read_where_nobody_waits_for_it(stage, monkeypatch, body, headers, threads):
+    found = []
+
+    def understand(*args: object, **named: object) -> Understood:
+        found.append(threading.current_thread().name)
+        return reading.understand(*args, **named)
+
+    monkeypatch.setattr(pipeline, "understand", understand)
+    assert (await stage.post(body=body, **headers))["events"][0]["outcome"] == "stray"
+    assert found == threads
+
+
+async def test_long_bodies_are_read_one_at_a_time_and_a_short_one_passes_them(stage, monkeypatch):
+    reads, most, done = [], [], []
+
+    def understand(*args: object, **named: object) -> Understood:
+        reads.append(1)
+        most.append(len(reads))
+        time.sleep(0.05)
+        reads.pop()
+        return reading.understand(*args, **named)
+
+    async def post(name: str, body: bytes) -> None:
+        await stage.post(body=body)
+        done.append(name)
+
+    monkeypatch.setattr(pipeline, "understand", understand)
+    async with anyio.create_task_group() as tasks:
+        for number in range(4):
+            tasks.start_soon(post, f"long {number}", ONE + b" " * 20_000)
+        await anyio.sleep(0.01)
+        tasks.start_soon(post, "short", ONE)
+    assert max(most) <= 2  # a long one and the short one
+    assert sorted(done) == ["long 0", "long 1", "long 2", "long 3", "short"]
+    assert done.index("short") < 3
+
+
+async def test_a_long_body_that_is_forged_is_refused(stage):
+    with pytest.raises(Unverified, match="does not fit"):
+        await stage.post(secret="other", body=ONE + b" " * 20_000)
+    assert (await stage.store.events({})).items == []

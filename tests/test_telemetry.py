@@ -12,6 +12,7 @@ import structlog
 
 from gateway import telemetry
 from gateway.model import Attempt, DeadItem, Delivery, Event, Incident, Receipt, Told, Webhook
+from gateway.values import Secrets
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOOK = Webhook(id="w1", provider="team", received_at=NOON, body=b"{}", client="192.0.2.7")
@@ -52,12 +53,19 @@ class Log(io.StringIO):
         return [json.loads(line) for line in self.getvalue().splitlines()]
 
 
+def _masked():
+    secrets = Secrets({})
+    secrets.conceal("s3cret-t0ken")
+    secrets.conceal("abc")
+    return secrets.mask
+
+
 @pytest.fixture
 def log():
     before = structlog.get_config()
-    telemetry.set_up(dev=False, secrets=lambda: ["s3cret-t0ken", "abc"], stream=(stream := Log()))
+    telemetry.set_up(dev=False, mask=_masked(), stream=(stream := Log()))
     yield stream
-    telemetry.set_up(dev=False, secrets=tuple)
+    telemetry.set_up(dev=False, mask=str)
     structlog.configure(**before)
 
 

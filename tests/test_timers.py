@@ -304,7 +304,7 @@ async def test_what_was_taken_while_the_clock_was_ahead_waits_no_longer_than_a_m
 
 @pytest.mark.anyio
 async def test_a_clock_that_was_set_is_seen_at_the_next_look_and_told(tmp_path):
-    telemetry.set_up(dev=False, secrets=tuple, stream=(log := io.StringIO()))
+    telemetry.set_up(dev=False, mask=str, stream=(log := io.StringIO()))
     async with stand(tmp_path) as made:
         made.pipeline.ticks = lambda: 100.0
         await made.timers.tick(NOON + 3600)
@@ -316,5 +316,5 @@ async def test_a_clock_that_was_set_is_seen_at_the_next_look_and_told(tmp_path):
         await made.timers.tick(NOON + 10.9)
     telemetry.finish()
     said = [json.loads(line) for line in log.getvalue().splitlines() if "clock.set" in line]
-    telemetry.set_up(dev=False, secrets=tuple)
+    telemetry.set_up(dev=False, mask=str)
     assert [each["seconds"] for each in said] == [-3600.0]

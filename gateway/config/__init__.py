@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
     known: dict[str, Sink] = read.things["sinks.d"]
     off = {name: reason for name, sink in known.items() if (reason := _why_off(sink, secrets))}
     sinks = {name: sink for name, sink in known.items() if name not in off}
+    _conceal(secrets, settings, read.things["providers.d"].values(), known.values())
     return Config(
         settings=settings,
         secrets=secrets,
@@ -102,6 +104,23 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
         shipped=frozenset(f"{source.kind}/{source.name}" for source in sources if source.shipped),
         dev=dev,
     )
+
+
+def _conceal(secrets: Secrets, settings: Settings, providers: Iterable[Provider], sinks: Iterable[Sink]) -> None:
+    """Have every secret masked from the start, not only once it is used: it may come in before that."""
+    for provider in providers:
+        provider.auth.conceal(secrets)
+    for reference in [settings.admin_token, *(reference for sink in sinks for reference in _secret(sink))]:
+        with suppress(SecretUnset):
+            secrets.accepted(reference)
+    for sink in sinks:
+        with suppress(SecretUnset):
+            if sink.auth is not None:
+                sink.auth.headers(secrets)  # as it is written there
+
+
+def _secret(sink: Sink) -> list[Reference]:
+    return [*sink.secrets.values(), *([sink.sign.secret] if sink.sign is not None else [])]
 
 
 def stamp(root: Path | None, environment: Mapping[str, str]) -> frozenset[tuple[str, int, int, int]]:

@@ -24,7 +24,8 @@ from .errors import ExpressionError
 
 LONGEST_PATH = 512  # characters
 MOST_NODES = 10_000  # that one path may visit by a descent
-MOST_FOUND = 100_000  # that one path may find on its way
+MOST_FOUND = 100_000  # that one path may find, and on its way
+MOST_TESTS = 50_000  # that one filter may do
 
 _PARSER, _PARSING = ExtendedJsonPathParser(), Lock()  # to make one takes longer than to parse; it keeps its place in itself
 
@@ -58,7 +59,15 @@ def compile_path(text: str) -> Step:
             tree = _PARSER.parse(text)
     except (JsonPathLexerError, JsonPathParserError) as error:
         raise ValueError(f"{text}: {str(error).splitlines()[0]}; such a name stands in brackets and quotes: ['where']") from None
-    return _step(tree, text)
+    step = _step(tree, text)
+    return lambda root, nodes: _counted(step(root, nodes))
+
+
+def _counted(found: Iterator[Node]) -> Iterator[Node]:
+    for number, node in enumerate(found):
+        if number >= MOST_FOUND:
+            raise ExpressionError(f"the path finds more than {MOST_FOUND} values")
+        yield node
 
 
 def _check_shape(text: str) -> None:
@@ -180,12 +189,21 @@ def _slice(start: int | None, end: int | None, by: int | None) -> Step:
 Test = Callable[[Any, Node], bool]
 
 
+def _tests_of(node: Any) -> int:
+    return sum(map(_tests_of, node.operands)) if type(node).__name__ in ("Or", "And") else 1
+
+
 def _filter(node: Any, text: str) -> Step:
     tests = [_test(each, text) for each in node.expressions]
+    tried = sum(map(_tests_of, node.expressions))
 
     def step(root: Any, nodes: list[Node]) -> Iterator[Node]:
+        done = 0
         for parent in nodes:
             for child in _children(parent):
+                done += tried
+                if done > MOST_TESTS:
+                    raise ExpressionError(f"a filter (`[?…]`) does more than {MOST_TESTS} comparisons; name the way instead")
                 if all(test(root, child) for test in tests):
                     yield child
 

@@ -67,6 +67,7 @@ class Words(Keys, frozen=True):
             raise ValueError("give a `table` for what `from` finds")
         if len({key.lower() for key in self.table}) < len(self.table):
             raise ValueError("two rows of the table differ only in upper and lower case, which do not count")
+        _ = self.rows  # compiled now, so that what is wrong with a row is found when the file loads
 
     @cached_property
     def rows(self) -> Table:

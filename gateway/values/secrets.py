@@ -8,13 +8,22 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from urllib.parse import quote, quote_plus
+
+import re2
 
 from ..errors import SecretUnset
 from .files import read_bounded
 from .references import Reference
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
+SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
+MASK = "***"
+
+_ONE_PASS = re2.Options()
+_ONE_PASS.max_mem = 64 * 1024 * 1024  # bytes
+_ONE_PASS.log_errors = False
 
 
 class Secrets:
@@ -30,7 +39,9 @@ class Secrets:
         self._environment, self._root = environment, root
         self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
         self._keys: dict[Reference, list[bytes]] = {}
-        self._concealed: list[str] = []
+        self._concealed: frozenset[str] = frozenset()
+        self._masks: dict[int, re2._Regexp] = {}
+        self._changing = Lock()
 
     def reveal(self, reference: Reference) -> str:
         """The secret; SecretUnset when there is none or it is empty. It is masked from now on in whatever is shown."""
@@ -76,18 +87,41 @@ class Secrets:
             return
         written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
         written |= {json.dumps(text, ensure_ascii=only_ascii)[1:-1] for only_ascii in (True, False)}
-        self._concealed = sorted({*self._concealed, *written}, key=lambda each: (-len(each), each))
+        self._conceal(written)
 
-    def mask(self, text: str) -> str:
-        """The text with every secret given out so far replaced by ***."""
-        for value in self._concealed:
-            if len(value) >= SHORTEST_MASKED and value in text:
-                text = text.replace(value, "***")
-        return text
+    def conceal_those_of(self, others: Secrets) -> None:
+        """Mask what others gave out, too: what is rotated out is still under way."""
+        self._conceal(others._concealed)
+
+    def _conceal(self, written: frozenset[str] | set[str]) -> None:
+        with self._changing:  # a long body is read in a thread
+            self._concealed = self._concealed | written
+            self._masks = {}
+
+    def mask(self, text: str, shortest: int = SHORTEST_MASKED) -> str:
+        """The text with every secret given out so far replaced by ***: in one pass, however many there are."""
+        if not self._concealed:
+            return text
+        try:
+            mask = self._masks.get(shortest) or self._compile(shortest)
+            return text if mask.search(text) is None else mask.sub(MASK, text)
+        except (re2.error, UnicodeEncodeError):  # too many for one expression; half a surrogate pair
+            for value in self.revealed():
+                text = text.replace(value, MASK) if len(value) >= shortest else text
+            return text
+
+    def remove(self, text: str) -> str:
+        """The same for what goes on to be read: shorter secrets stay, as they may be words that mean something else there."""
+        return self.mask(text, SHORTEST_REMOVED)
 
     def revealed(self) -> list[str]:
-        """Every value given out so far, however it may be written, longest first: what must be masked in whatever is shown."""
-        return list(self._concealed)
+        """Every value given out so far, however it may be written, longest first."""
+        return sorted(self._concealed, key=lambda each: (-len(each), each))
+
+    def _compile(self, shortest: int) -> re2._Regexp:
+        values = [re2.escape(value) for value in self.revealed() if len(value) >= shortest]
+        self._masks[shortest] = mask = re2.compile("|".join(values) or r"[^\s\S]", _ONE_PASS)
+        return mask
 
     def _active(self, reference: Reference) -> list[Reference]:
         earlier = reference.earlier

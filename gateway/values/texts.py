@@ -7,6 +7,8 @@ from typing import Any, Self
 
 import re2
 
+LONGEST_PATTERN = 512  # characters: more wildcards take longer with each
+
 
 def harmless(text: str) -> str:
     """Text that may hold what an attacker wrote, with everything that steers a terminal made visible."""
@@ -25,6 +27,8 @@ class Pattern:
         self.text = text
         self.exact = not any(wildcard in text for wildcard in "*?")
         source = "".join({"*": ".*", "?": "."}.get(letter) or re2.escape(letter) for letter in text)
+        if not self.exact and len(text) > LONGEST_PATTERN:
+            raise ValueError(f"a pattern of {len(text)} characters is too long; {LONGEST_PATTERN} are allowed")
         self._regex = None if self.exact else re2.compile(f"(?s){source}")
 
     def matches(self, text: str) -> bool:

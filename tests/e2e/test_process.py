@@ -286,3 +286,25 @@ def test_who_is_sending_when_it_stops_is_answered_and_told_to_leave(tmp_path: Pa
         assert len(gateway.all("events")) == taken
     heard.pop("503")
     assert heard == {"told to leave": 50}
+
+
+def test_many_long_bodies_at_once_hold_up_no_short_one(tmp_path: Path) -> None:
+    body, done, waited = b"[" + b"[]," * 340_000 + b"[]]", [], []
+
+    def send(gateway: Gateway) -> None:
+        done.append(call("POST", f"{gateway.url}/webhooks/generic", body, timeout=60)[0])
+
+    with Gateway(tmp_path, dev=True) as gateway:
+        senders = [threading.Thread(target=send, args=(gateway,)) for _ in range(48)]
+        for sender in senders:
+            sender.start()
+        while any(sender.is_alive() for sender in senders):
+            began = time.monotonic()
+            assert gateway.post("/webhooks/generic", {"summary": "short"})[0] == 200
+            waited.append(time.monotonic() - began)
+            time.sleep(0.02)
+        print(
+            f"\n{len(waited)} short ones among 48 long ones: median {sorted(waited)[len(waited) // 2]:.2f} s, at most {max(waited):.2f} s"
+        )
+        assert done == [413] * 48  # too many payloads in one
+        assert max(waited) < 5  # all of them, read where the short ones are, take longer

@@ -381,8 +381,8 @@ MUTANTS = [
     Mutant(
         "secrets in the log",
         "telemetry.py",
-        'value = value.replace(secret, "***")',
-        "pass",
+        "return harmless(_hide(value))",
+        "return harmless(value)",
         "tests/test_telemetry.py -k masked",
     ),
     Mutant(
@@ -462,5 +462,26 @@ MUTANTS = [
         "if self._pipeline.config.dev and is_foreign(",
         "if False and is_foreign(",
         f"{WEB} -k 'dev or foreign'",
+    ),
+    Mutant(
+        "a long body holds up the others",
+        "pipeline.py",
+        "if _is_long(webhook) else read()",
+        "if False else read()",
+        "tests/test_pipeline.py -k long",
+    ),
+    Mutant(
+        "secrets in what is said",
+        "values/secrets.py",
+        "        if not self._concealed:\n            return text",
+        "        return text",
+        "tests/e2e/test_canary.py",
+    ),
+    Mutant(
+        "what a filter of a path does has no end",
+        "expr/paths.py",
+        "if done > MOST_TESTS:",
+        "if False:",
+        "tests/expr/test_cost.py -k paths",
     ),
 ]

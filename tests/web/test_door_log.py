@@ -19,14 +19,14 @@ DOWN = {"id": "db-1", "state": "down", "level": "bad", "text": "db-1 is down"}
 @pytest.fixture
 def log():
     stream, before = io.StringIO(), structlog.get_config()
-    telemetry.set_up(dev=False, secrets=lambda: ["t0ken-of-team"], stream=stream)
+    telemetry.set_up(dev=False, mask=lambda text: text.replace("t0ken-of-team", "***"), stream=stream)
 
     def lines():
         telemetry.finish()
         return [json.loads(line) for line in stream.getvalue().splitlines()]
 
     yield lines
-    telemetry.set_up(dev=False, secrets=tuple)
+    telemetry.set_up(dev=False, mask=str)
     structlog.configure(**before)
 
 

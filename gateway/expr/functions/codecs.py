@@ -13,10 +13,10 @@ import msgspec
 
 from ..errors import ExpressionError
 from ..written import as_bytes, as_json, as_text, shown
-from .registry import function
+from .registry import LARGEST, function
 
 _NUMBER = re.compile(r"[+-]?(?:(\d{1,4300})|\d{0,300}\.?\d{1,300}(?:[eE][+-]?\d{1,3})?)", re.ASCII)
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~])")
+_MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in r"\`*_{}[]()<>#+-.!|~"})
 
 
 @function
@@ -112,7 +112,10 @@ def urlencode(value: Any) -> str:
     >>> urlencode("a b/c")
     'a%20b%2Fc'
     """
-    return quote(as_bytes(value), safe="")
+    data = as_bytes(value)
+    if len(data) > LARGEST:
+        raise ExpressionError(f"urlencode: the result is larger than {LARGEST}")
+    return quote(data, safe="")
 
 
 @function
@@ -170,4 +173,4 @@ def escape_markdown(value: Any) -> str:
     >>> print(escape_markdown("*disk* <@1>"))
     \*disk\* \<@1\>
     """
-    return _MARKDOWN.sub(r"\\\1", as_text(value))
+    return as_text(value).translate(_MARKDOWN)

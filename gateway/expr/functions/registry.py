@@ -40,6 +40,14 @@ class Check(NamedTuple):
     literal: bool = False
 
 
+def _at_most(most: int) -> Callable[[Any], None]:
+    def test(text: Any) -> None:
+        if len(text) > most:
+            raise ValueError(f"{len(text)} characters are too many; {most} are allowed")
+
+    return test
+
+
 def _one_of(*words: str) -> Callable[[Any], None]:
     def test(word: Any) -> None:
         if word not in words:
@@ -66,6 +74,7 @@ Format = Annotated[str | None, Check(str, check_format, literal=True)]
 Zone = Annotated[str | None, Check(str, check_zone)]
 Unit = Annotated[str, Check(str, _one_of("characters", "bytes", "utf16"))]
 Table = Annotated[str, Check(str, literal=True)]
+Signs = Annotated[str | None, Check(str, _at_most(100))]
 Piece = Annotated[str, Check(str, _some)]
 Length = Annotated[int, Check(int, _between(0, LARGEST))]
 Digits = Annotated[int | None, Check(int, _between(0, 9))]

@@ -176,7 +176,8 @@ def without(value: Any, *names: str) -> dict[str, Any]:
     >>> without({"a": 1, "b": 2}, "a")
     {'b': 2}
     """
-    return {key: each for key, each in _mapping("without", value).items() if key not in names}
+    gone = frozenset(names)
+    return {key: each for key, each in _mapping("without", value).items() if key not in gone}
 
 
 @function(missing=True)

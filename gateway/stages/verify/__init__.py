@@ -35,6 +35,10 @@ class _Several(AnyScheme, frozen=True):
     def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         return any(scheme.ready(secrets) and scheme.speaks(webhook, secrets) for scheme in self.of)
 
+    def conceal(self, secrets: Secrets) -> None:
+        for scheme in self.of:
+            scheme.conceal(secrets)
+
     def conceals(self) -> Names:
         headers, query = zip(*(scheme.conceals() for scheme in self.of), strict=True)
         return frozenset().union(*headers), frozenset().union(*query)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from base64 import b64encode
+from contextlib import suppress
 from urllib.parse import parse_qsl
 
-from ...errors import Unverified
+from ...errors import SecretUnset, Unverified
 from ...model import Webhook
 from ...signature import MOST_FIELDS, check_header, raw
 from ...values import Reference, Secrets, check_secrets, unbase64
@@ -72,6 +74,11 @@ class Basic(AnyScheme, frozen=True, tag="basic"):
 
     def where(self) -> str:
         return "Authorization: Basic …"
+
+    def conceal(self, secrets: Secrets) -> None:
+        with suppress(SecretUnset):
+            for password in secrets.accepted(self.password):
+                secrets.conceal(b64encode(f"{self.username}:{password}".encode()).decode())
 
     def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         return webhook.headers.get("authorization", "").lower().startswith("basic ")

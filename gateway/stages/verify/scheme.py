@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
-from ...errors import Unverified
+from ...errors import SecretUnset, Unverified
 from ...model import Webhook
 from ...values import Keys, Reference, Secrets, references_of
 
@@ -35,6 +36,12 @@ class AnyScheme(Keys, frozen=True, tag_field="scheme"):
     def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         """Whether the webhook carries what this scheme looks at."""
         return True
+
+    def conceal(self, secrets: Secrets) -> None:
+        """Have what proves the sender's identity masked wherever it is repeated, before it first comes."""
+        for reference in self.references():
+            with suppress(SecretUnset):
+                secrets.accepted(reference)
 
     def conceals(self) -> Names:
         """What carries credentials and is never stored."""
