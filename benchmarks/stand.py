@@ -34,7 +34,7 @@ def free_port() -> int:
 def load(of: Load) -> Measured:
     """Send, and measure."""
     command = [sys.executable, "-m", "benchmarks.load", json.dumps(to_builtins(of))]
-    done = subprocess.run(command, cwd=files.ROOT, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=files.ROOT, check=True, stdout=subprocess.PIPE, text=True)
     return convert(json.loads(done.stdout), Measured)
 
 

@@ -115,12 +115,13 @@ def _collect_less() -> None:
 
 
 async def _serve(config: Config, store: Store, load: Callable[[], Config], look: Callable[[], object]) -> int:
-    client = Client()
+    to_us, to_sinks = _connections(sum(sink.limits.concurrency for sink in config.sinks.values()))
+    client = Client(connections=to_sinks)
     pipeline = Pipeline(config, store, client)
     worker, timers, replays = Worker(pipeline), Timers(pipeline), Replays(pipeline)
     reloads = Reloads(pipeline, worker, load, look)
     state = State(reloads, pipeline, worker)
-    server = _server(config, build(pipeline, store, replays, reloads, state))
+    server = _server(config, build(pipeline, store, replays, reloads, state), to_us)
     _tell(config)
     await store.settle([*config.sinks, *config.off], now=pipeline.clock(), ticks=pipeline.ticks())
     await store.release(states=("parked",), now=pipeline.clock())  # a secret may have been mended
@@ -142,13 +143,13 @@ async def _serve(config: Config, store: Store, load: Callable[[], Config], look:
     return state.exit_code
 
 
-def _server(config: Config, door: object) -> Server:
+def _server(config: Config, door: object, connections: int) -> Server:
     return Server(
         uvicorn.Config(
             door,  # type: ignore[arg-type]  # uvicorn's own ASGI type is narrower than the protocol
             host=config.settings.host,
             port=config.settings.port,
-            http=bounded(_most_connections(sum(sink.limits.concurrency for sink in config.sinks.values()))),
+            http=bounded(connections),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -165,14 +166,19 @@ OURS = 256  # descriptors that are for neither senders nor sinks: the database, 
 MOST_CONNECTIONS = 16_384
 
 
-def _most_connections(to_sinks: int) -> int:
-    """As many as there are descriptors for: one more, and nothing could be opened, not even the database."""
+def _connections(wanted_by_sinks: int) -> tuple[int, int]:
+    """
+    How many senders and how many sinks may be connected, within what there are descriptors for: one more, and nothing could be
+    opened, not even the database. Sinks get what they may all use at once, but leave the senders half.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ours = OURS + to_sinks
-    wanted = MOST_CONNECTIONS + ours if hard == resource.RLIM_INFINITY else min(hard, MOST_CONNECTIONS + ours)
+    best = OURS + wanted_by_sinks + MOST_CONNECTIONS
+    wanted = best if hard == resource.RLIM_INFINITY else min(hard, best)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    return max(16, min(MOST_CONNECTIONS, max(soft, wanted) - ours))
+    room = max(32, max(soft, wanted) - OURS)
+    senders = min(MOST_CONNECTIONS, max(room - wanted_by_sinks, room // 2))
+    return senders, room - senders
 
 
 async def _stop_on_signal(server: Server, state: State, worker: Worker, everything: anyio.CancelScope) -> None:

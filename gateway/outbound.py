@@ -56,10 +56,13 @@ USER_AGENT = f"webhook-gateway/{__version__}"
 
 
 class Client:
-    """Sends requests. Follows no redirects, minds no proxy variables, reads at most LARGEST_ANSWER of an answer."""
+    """
+    Sends requests. Follows no redirects, minds no proxy variables, reads at most LARGEST_ANSWER of an answer. `connections`: how
+    many at once; 0 for any number.
+    """
 
-    def __init__(self, transport: httpx2.AsyncBaseTransport | None = None) -> None:
-        self._transport = transport
+    def __init__(self, transport: httpx2.AsyncBaseTransport | None = None, *, connections: int = 0) -> None:
+        self._transport, self._connections = transport, connections
         self._transports: dict[tuple[Tls | None, str], httpx2.AsyncBaseTransport] = {}
 
     async def send(self, request: Request, *, timeout: float, tls: Tls | None = None, certificate: str = "") -> Response:
@@ -94,7 +97,7 @@ class Client:
         if key not in self._transports:
             from .transport import Transport  # noqa: PLC0415 - it takes a tenth of a second, and who sends nothing needs none
 
-            self._transports[key] = self._transport or Transport(_context(tls or Tls(), certificate))
+            self._transports[key] = self._transport or Transport(_context(tls or Tls(), certificate), self._connections)
         return self._transports[key]
 
 

@@ -108,8 +108,8 @@ def _socket(place: Any) -> socket.socket:
 class Transport(httpx2.AsyncBaseTransport):
     """Sends requests of httpx2 over connections of aiohttp. No redirects, proxies, cookies or decompression."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._context = context
+    def __init__(self, context: ssl.SSLContext, connections: int = 0) -> None:
+        self._context, self._connections = context, connections
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -135,7 +135,7 @@ class Transport(httpx2.AsyncBaseTransport):
 
     def _open(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            limit=0,  # each sink has its own, `limits.concurrency`: one that hangs takes no connection from another
+            limit=self._connections,  # what all sinks together may use: one that hangs takes none from another
             ssl=self._context,
             resolver=_Resolver(),
             use_dns_cache=False,

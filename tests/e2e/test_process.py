@@ -211,6 +211,36 @@ def test_more_connections_than_descriptors_are_refused_and_harm_nobody(tmp_path:
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == before
 
 
+def test_sinks_that_may_use_more_connections_than_there_are_leave_the_senders_half(tmp_path: Path) -> None:
+    root = config(tmp_path, main={})
+    sink = root / "sinks.d" / "main.yaml"
+    assert "concurrency: 2," in sink.read_text()
+    sink.write_text(sink.read_text().replace("concurrency: 2,", "concurrency: 1000,"))
+    with Receiver() as receiver:
+        gateway = started(tmp_path, root, MAIN_URL=receiver.url)
+        with gateway.log.open("ab") as log:
+            gateway.process = subprocess.Popen(
+                gateway.arguments(),
+                env=gateway.env,
+                cwd=tmp_path,
+                stdout=log,
+                stderr=log,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512)),  # noqa: PLW1509
+            )
+        try:
+            wait_for("the gateway", gateway.ready)
+            senders = [http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10) for _ in range(120)]
+            for sender in senders:
+                sender.request("GET", "/healthz")
+            answers = [sender.getresponse() for sender in senders]
+            assert Counter(answer.status for answer in answers) == {200: 120}
+            for answer, sender in zip(answers, senders, strict=True):
+                answer.close()
+                sender.close()
+        finally:
+            gateway.kill()
+
+
 def test_two_hundred_of_each_slow_kind_harm_no_honest_sender(tmp_path: Path) -> None:
     kinds = [
         b"",
