@@ -69,7 +69,7 @@ lock:            ## renew the locks (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group bench -c requirements/dev.lock pyproject.toml -o requirements/bench.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev --group fuzz -c requirements/dev.lock pyproject.toml -o requirements/fuzz.lock
 
-bench: $(DEV)    ## measure: P1 to P9 as ratios, in about ten minutes
+bench: $(DEV)    ## measure: P1 to P9 as ratios and where the time goes, in about ten minutes
 	$(BIN)/python -m benchmarks
 
 mutants: $(DEV)  ## each guard taken away, one by one: its test must fail

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from . import engine, files, stand
+from . import engine, files, profiled, stand
 from .load import Load, Measured
 
 SINKS = ("s0", "s1")
@@ -219,6 +219,18 @@ def many(size: Size) -> list[Figure]:
     return [Figure("P9", "1,000 providers and sinks instead of 10", f"{slower:+.1f} %", "5 %", "1 %", slower <= 5)]
 
 
+def profile(size: Size) -> list[Figure]:
+    """Where the event loop's time goes while webhooks come in, in shares; the profiler itself slows what is small."""
+    numbers = Numbers()
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-") as directory:
+        root, out = Path(directory), Path(directory) / "profile"
+        sinks = {name: files.sink(name, stand.NOWHERE) for name in SINKS}
+        with stand.gateway(root, files.write(root / "conf", sinks), under=profiled.under(out)) as process:
+            numbers.load(process, size.webhooks)
+        found = profiled.shares(out)
+    return [Figure("", f"  {part}", f"{share:.0%}", "", "", reached=True) for part, share in found.items()]
+
+
 PARTS: dict[str, Callable[[Size], list[Figure]]] = {
     "P1": ingest,
     "P4": pure,
@@ -227,6 +239,7 @@ PARTS: dict[str, Callable[[Size], list[Figure]]] = {
     "P7": start,
     "P8": memory,
     "P9": many,
+    "profile": profile,
 }
 
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -127,10 +127,12 @@ def _running(module: str, ready: str, *, database: bool = False) -> Iterator[Pro
 
 
 @contextmanager
-def gateway(root: Path, config: Path | None, environment: dict[str, str] | None = None) -> Iterator[Process]:
-    """A gateway whose database and log lie in `root`."""
+def gateway(
+    root: Path, config: Path | None, environment: dict[str, str] | None = None, under: Sequence[str] = ()
+) -> Iterator[Process]:
+    """A gateway whose database and log lie in `root`; `under` is the command that runs it, if it is not to run by itself."""
     port = free_port()
-    command = [GATEWAY, "serve", "--port", str(port)] + (["--config", str(config)] if config else [])
+    command = [*under, GATEWAY, "serve", "--port", str(port)] + (["--config", str(config)] if config else [])
     settings = {"GATEWAY_STORE": f"sqlite:///{root}/gateway.db", "GATEWAY_ADMIN_TOKEN": "bench"}
     everything = {**os.environ, **settings, **files.ENVIRONMENT, **(environment or {})}
     process = Process(command, port, everything, root / "log", "/readyz")
