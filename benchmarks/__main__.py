@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,14 +50,21 @@ class Figure(Struct, frozen=True):
 
 
 @contextmanager
-def _away(*, more: int = 0) -> Iterator[stand.Process]:
-    """A gateway with two sinks that are left alone, so that deliveries are kept and wait."""
+def _fresh(*, more: int = 0, under: Sequence[str] = ()) -> Iterator[stand.Process]:
+    """A gateway with two sinks that nobody answers for, so that deliveries are kept and wait."""
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as directory:
         root = Path(directory)
         sinks = {name: files.sink(name, stand.NOWHERE) for name in SINKS}
-        with stand.gateway(root, files.write(root / "conf", sinks, more=more)) as process:
-            _warm(process)
+        with stand.gateway(root, files.write(root / "conf", sinks, more=more), under=under) as process:
             yield process
+
+
+@contextmanager
+def _away(*, more: int = 0) -> Iterator[stand.Process]:
+    """The same, when its sinks are left alone."""
+    with _fresh(more=more) as process:
+        _warm(process)
+        yield process
 
 
 def _warm(process: stand.Process) -> None:
@@ -223,9 +230,8 @@ def profile(size: Size) -> list[Figure]:
     """Where the event loop's time goes while webhooks come in, in shares; the profiler itself slows what is small."""
     numbers = Numbers()
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as directory:
-        root, out = Path(directory), Path(directory) / "profile"
-        sinks = {name: files.sink(name, stand.NOWHERE) for name in SINKS}
-        with stand.gateway(root, files.write(root / "conf", sinks), under=profiled.under(out)) as process:
+        out = Path(directory) / "profile"
+        with _fresh(under=profiled.under(out)) as process:
             numbers.load(process, size.webhooks)
         found = profiled.shares(out)
     return [Figure("", f"  {part}", f"{share:.0%}", "", "", reached=True) for part, share in found.items()]

@@ -74,6 +74,7 @@ READINGS = {
     (Rate, "1.5/s"): f"'1.5/s' is not a rate; {RATE}",
     (Rate, "9" * 5000 + "/s"): f"'{'9' * 5000}/s' is not a rate; {RATE}",
     (Pattern, True): "True is not a text to match; write it in quotes",
+    (Pattern, "*" + "a" * 512): "a pattern of 513 characters is too long; 512 are allowed",
     (Pattern, None): "None is not a text to match; write it in quotes",
     (Network, "10.0.0.0/33"): "'10.0.0.0/33' is no network; write it like 10.0.0.0/8 or 192.0.2.7",
     (Network, "10.1.2.3/8"): "'10.1.2.3/8' is no network; write it like 10.0.0.0/8",

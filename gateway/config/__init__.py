@@ -107,20 +107,15 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
 
 
 def _conceal(secrets: Secrets, settings: Settings, providers: Iterable[Provider], sinks: Iterable[Sink]) -> None:
-    """Have every secret masked from the start, not only once it is used: it may come in before that."""
+    """Have every secret masked from the start, not only once it is used."""
+    secrets.conceal_all([settings.admin_token])
     for provider in providers:
         provider.auth.conceal(secrets)
-    for reference in [settings.admin_token, *(reference for sink in sinks for reference in _secret(sink))]:
-        with suppress(SecretUnset):
-            secrets.accepted(reference)
     for sink in sinks:
+        secrets.conceal_all(_secrets_of(sink))
         with suppress(SecretUnset):
             if sink.auth is not None:
                 sink.auth.headers(secrets)  # as it is written there
-
-
-def _secret(sink: Sink) -> list[Reference]:
-    return [*sink.secrets.values(), *([sink.sign.secret] if sink.sign is not None else [])]
 
 
 def stamp(root: Path | None, environment: Mapping[str, str]) -> frozenset[tuple[str, int, int, int]]:
@@ -188,14 +183,16 @@ def _mark(sink: Sink, data: Any, secrets: Secrets) -> str:
 
 def references(sink: Sink) -> list[Reference]:
     """Every variable and secret that a sink cannot do without."""
-    found = [*sink.vars.values(), *sink.secrets.values()]
-    if sink.sign is not None:
-        found.append(sink.sign.secret)
+    found = [*sink.vars.values(), *_secrets_of(sink)]
     if sink.auth is not None:
         found += sink.auth.references()
     if sink.tls is not None and sink.tls.client_cert is not None:
         found.append(sink.tls.client_cert)
     return found
+
+
+def _secrets_of(sink: Sink) -> list[Reference]:
+    return [*sink.secrets.values(), *([] if sink.sign is None else [sink.sign.secret])]
 
 
 __all__ = ["Config", "SecretUnset", "check", "load", "references", "stamp"]

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self
 
 from .allowed import table_names
 from .errors import ExpressionError
-from .paths import compile_path, entries, keys_of, normalized, singular
+from .paths import bounded, compile_path, entries, keys_of, normalized, singular
 from .quick import Unusual, Writing
 from .templates import compile_expression, compile_template, free_names, lone_expression, parse
 
@@ -165,8 +165,8 @@ class Path:
         return {"type": "string", "pattern": r"^\$", "description": "A JSONPath (RFC 9535)."}
 
     def __call__(self, document: Any) -> list[Any]:
-        """Every value it finds, in order. Raises ExpressionError where a descent visits too many."""
-        return [value for _, value in self._step(document, [])]
+        """Every value it finds, in order. Raises ExpressionError where it finds, or a descent visits, too many."""
+        return [value for _, value in bounded(self._step(document, []))]
 
     def entries(self, document: Any) -> list[Any]:
         """Every value it finds, as above, with a short cut for the usual paths."""
@@ -174,7 +174,7 @@ class Path:
 
     def located(self, document: Any) -> list[tuple[str, Any]]:
         """Every value with its normalized path."""
-        return [(normalized(place), value) for place, value in self._step(document, [])]
+        return [(normalized(place), value) for place, value in bounded(self._step(document, []))]
 
     def __repr__(self) -> str:
         return f"Path({self.text!r})"

@@ -59,15 +59,15 @@ def compile_path(text: str) -> Step:
             tree = _PARSER.parse(text)
     except (JsonPathLexerError, JsonPathParserError) as error:
         raise ValueError(f"{text}: {str(error).splitlines()[0]}; such a name stands in brackets and quotes: ['where']") from None
-    step = _step(tree, text)
-    return lambda root, nodes: _counted(step(root, nodes))
+    return _step(tree, text)
 
 
-def _counted(found: Iterator[Node]) -> Iterator[Node]:
-    for number, node in enumerate(found):
-        if number >= MOST_FOUND:
-            raise ExpressionError(f"the path finds more than {MOST_FOUND} values")
-        yield node
+def bounded(nodes: Iterator[Node], where: str = "") -> list[Node]:
+    """The nodes, of which there may be MOST_FOUND. Raises ExpressionError where there are more."""
+    found = list(islice(nodes, MOST_FOUND + 1))
+    if len(found) > MOST_FOUND:
+        raise ExpressionError(f"the path finds more than {MOST_FOUND} values{where}")
+    return found
 
 
 def _check_shape(text: str) -> None:
@@ -126,10 +126,7 @@ def _exact(text: str, *numbers: Any) -> tuple[Any, ...]:
 
 def _chain(first: Step, second: Step) -> Step:
     def step(root: Any, nodes: list[Node]) -> Iterator[Node]:
-        found = list(islice(first(root, nodes), MOST_FOUND + 1))
-        if len(found) > MOST_FOUND:
-            raise ExpressionError(f"the path finds more than {MOST_FOUND} values on its way")
-        return second(root, found)
+        return second(root, bounded(first(root, nodes), " on its way"))
 
     return step
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -88,6 +88,12 @@ class Secrets:
         written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
         written |= {json.dumps(text, ensure_ascii=only_ascii)[1:-1] for only_ascii in (True, False)}
         self._conceal(written)
+
+    def conceal_all(self, references: Iterable[Reference]) -> None:
+        """Mask what is behind these, so far as there is anything, before it is first used: it may come in before that."""
+        for reference in references:
+            with suppress(SecretUnset):
+                self.accepted(reference)
 
     def conceal_those_of(self, others: Secrets) -> None:
         """Mask what others gave out, too: what is rotated out is still under way."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -74,9 +75,18 @@ class Gateway:
         config = ["--config", str(self.config)] if self.config else []
         return [*COMMAND, "serve", "--port", str(self.port), *config, *(["--dev"] if self.dev else [])]
 
-    def start(self) -> Self:
+    def start(self, descriptors: int | None = None) -> Self:
+        """Run it, with no more descriptors than given, until it is ready."""
+        limited = None if descriptors is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.arguments(), env=self.env, cwd=self.folder, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.arguments(),
+                env=self.env,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=limited,  # noqa: PLW1509
+            )
         wait_for(f"the gateway; its log says {self.log.read_text()[-2000:]}", self.ready)
         return self
 

@@ -175,18 +175,8 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 def test_more_connections_than_descriptors_are_refused_and_harm_nobody(tmp_path: Path) -> None:
     gateway = started(tmp_path, config(tmp_path))
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    limited = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512))  # noqa: E731
-    with gateway.log.open("ab") as log:
-        gateway.process = subprocess.Popen(
-            gateway.arguments(),
-            env=gateway.env,
-            cwd=tmp_path,
-            stdout=log,
-            stderr=log,
-            preexec_fn=limited,  # noqa: PLW1509
-        )
+    gateway.start(descriptors=512)
     try:
-        wait_for("the gateway", gateway.ready)
         honest = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
         headers = {"authorization": "Bearer t0ken", "content-type": "application/json"}
         body = b'{"alerts": [{"status": "firing", "labels": {"alertname": "a"}, "fingerprint": "a"}]}'
@@ -217,18 +207,8 @@ def test_sinks_that_may_use_more_connections_than_there_are_leave_the_senders_ha
     assert "concurrency: 2," in sink.read_text()
     sink.write_text(sink.read_text().replace("concurrency: 2,", "concurrency: 1000,"))
     with Receiver() as receiver:
-        gateway = started(tmp_path, root, MAIN_URL=receiver.url)
-        with gateway.log.open("ab") as log:
-            gateway.process = subprocess.Popen(
-                gateway.arguments(),
-                env=gateway.env,
-                cwd=tmp_path,
-                stdout=log,
-                stderr=log,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (512, 512)),  # noqa: PLW1509
-            )
+        gateway = started(tmp_path, root, MAIN_URL=receiver.url).start(descriptors=512)
         try:
-            wait_for("the gateway", gateway.ready)
             senders = [http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10) for _ in range(120)]
             for sender in senders:
                 sender.request("GET", "/healthz")

@@ -107,6 +107,7 @@ LONG = "x" * 1_100_000
         ("epoch", "", None), ("epoch_s", "0", "'0' says that no time is set"), ("epoch", "x", "'x' is no time that we know; give its `format`"),
         ("time(zone=item.y)", "2023-06-12 08:24:38", "time: there is no time zone 'y'; write it like Europe/Berlin or +02:00"),
         ("truncate(item.y)", "abc", "truncate: `length` is a whole number, and 'y' was given"), ("truncate(item.n)", "abc", "truncate: -1 is not between 0 and 1048576"),
+        ("trim(item.signs)", "abc", "trim: 101 characters are too many; 100 are allowed"),
         ("truncate(item.gone)", "abc", "truncate: `length` finds nothing"), ("truncate(2, unit=item.y)", "abc", "truncate: 'y' is not one of characters, bytes, utf16"),
         ("replace(item.gone, 'a')", "abc", "replace: `old` finds nothing"), ("split(item.gone)", "abc", "split: `separator` finds nothing"),
         ("urlencode", "\ud800", "a text holds half a character (a lone surrogate) and cannot be written"),
@@ -114,13 +115,14 @@ LONG = "x" * 1_100_000
         ("hash", "\ud800", "a text holds half a character (a lone surrogate) and cannot be written"),
         ("text", LONG, "text: the result is larger than 1048576"), ("upper", LONG, "upper: the result is larger than 1048576"),
         ("json", LONG, "json: the result is larger than 1048576"), ("split", ",".join("a" * 1_050_000), "split: the result is larger than 1048576"),
+        ("urlencode", LONG, "urlencode: the result is larger than 1048576"),
         ("urlencode", " " * 400_000, "urlencode: the result is larger than 1048576"), ("join(item.long)", ["a"] * 30, "join: the result is larger than 1048576"),
     ],
     ids=lambda each: str(each)[:30],
 )  # fmt: skip
 def test_a_function_refuses_in_words(expression, x, message):
     text = f"{{{{ item.x | {expression} }}}}"
-    arguments = {"y": "y", "n": -1, "long": "y" * 50_000}
+    arguments = {"y": "y", "n": -1, "long": "y" * 50_000, "signs": "y" * 101}
     if message is None:
         assert value(text, x, **arguments) is None
     else:
@@ -133,6 +135,11 @@ def test_a_function_refuses_in_words(expression, x, message):
         ("capture('(')", "capture: '(' is not a regular expression (RE2): missing ): ("),
         ("matches('a(?=b)')", "matches: 'a(?=b)' is not a regular expression (RE2): invalid perl operator: (?="),
         ("matches(pattern='[')", "matches: '[' is not a regular expression (RE2): missing ]: ["),
+        (
+            "matches('a{400}')",
+            ("matches: 'a{400}' is too large: it compiles to 404 steps, and 300 are allowed; "
+            "write fewer or smaller repetitions such as {9}"),
+        ),
         ("capture(item.pattern)", "capture: `pattern` is written out, in quotes; it cannot come from a payload"),
         ("matches('a' ~ item.y)", "matches: `pattern` is written out, in quotes; it cannot come from a payload"),
         ("matches('a' | upper)", "matches: `pattern` is written out, in quotes; it cannot come from a payload"),

@@ -158,6 +158,18 @@ def test_names_that_multiply_what_is_found_are_stopped():
     assert said(Path.read("$" + "['a','a','a','a']" * 15), _chain(15)) == "the path finds more than 100000 values on its way"
 
 
+def test_what_is_found_is_bounded():
+    assert len(Path.read("$[*]")([0] * 100_000)) == 100_000
+    assert said(Path.read("$[*]"), [0] * 100_001) == "the path finds more than 100000 values"
+    assert said(Path.read("$[*]").located, [0] * 100_001) == "the path finds more than 100000 values"
+
+
+def test_a_filter_that_is_tried_too_often_is_stopped():
+    path = Path.read("$[?@.a || @.b]")
+    assert path([{"a": 1}] * 25_000) == [{"a": 1}] * 25_000
+    assert said(path, [{"a": 1}] * 25_001) == "a filter (`[?…]`) does more than 50000 comparisons; name the way instead"
+
+
 def test_a_descent_into_a_deep_payload_costs_no_more_than_its_depth():
     assert [value for _, value in Path.read("$..b").located(_chain(5_000))] == []
 

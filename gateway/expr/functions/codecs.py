@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import ExpressionError
 from ..written import as_bytes, as_json, as_text, shown
-from .registry import LARGEST, function
+from .registry import check_size, function
 
 _NUMBER = re.compile(r"[+-]?(?:(\d{1,4300})|\d{0,300}\.?\d{1,300}(?:[eE][+-]?\d{1,3})?)", re.ASCII)
 _MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in r"\`*_{}[]()<>#+-.!|~"})
@@ -113,8 +113,7 @@ def urlencode(value: Any) -> str:
     'a%20b%2Fc'
     """
     data = as_bytes(value)
-    if len(data) > LARGEST:
-        raise ExpressionError(f"urlencode: the result is larger than {LARGEST}")
+    check_size("urlencode", len(data))
     return quote(data, safe="")
 
 

@@ -194,6 +194,12 @@ def _bound(name: str, args: Sequence[Any], named: Mapping[str, Any]) -> dict[str
 
 
 def _bounded(name: str, result: Any) -> Any:
-    if isinstance(result, str | list | dict) and len(result) > LARGEST:
-        raise ExpressionError(f"{name}: the result is larger than {LARGEST}")
+    if isinstance(result, str | list | dict):
+        check_size(name, len(result))
     return result
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise ExpressionError where a function's result would be too large, before it is made."""
+    if size > LARGEST:
+        raise ExpressionError(f"{name}: the result is larger than {LARGEST}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ExpressionError
 from ..written import as_text, is_missing, shown
-from .registry import LARGEST, Piece, Table, function
+from .registry import Piece, Table, check_size, function
 
 
 def _mapping(name: str, value: Any) -> dict[str, Any]:
@@ -79,8 +79,7 @@ def join(value: Any, separator: str = ", ") -> str | None:
     if not isinstance(value, list | tuple):
         return as_text(value)
     texts = [as_text(entry) for entry in value if not is_missing(entry) and entry != ""]
-    if sum(map(len, texts)) + len(separator) * (len(texts) - 1) > LARGEST:
-        raise ExpressionError(f"join: the result is larger than {LARGEST}")
+    check_size("join", sum(map(len, texts)) + len(separator) * (len(texts) - 1))
     return separator.join(texts) or None
 
 

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import ExpressionError
 from ..written import as_text
 from .patterns import search
-from .registry import LARGEST, Length, Pattern, Piece, Signs, Unit, function
+from .registry import Length, Pattern, Piece, Signs, Unit, check_size, function
 
 SIZES: dict[str, Callable[[str], int]] = {
     "characters": len,
@@ -120,8 +119,7 @@ def replace(value: Any, old: Piece, new: str) -> str:
     'a.b.c'
     """
     text = as_text(value)
-    if len(text) + text.count(old) * (len(new) - len(old)) > LARGEST:
-        raise ExpressionError(f"replace: the result is larger than {LARGEST}")
+    check_size("replace", len(text) + text.count(old) * (len(new) - len(old)))
     return text.replace(old, new)
 
 

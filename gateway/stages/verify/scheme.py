@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import suppress
 
-from ...errors import SecretUnset, Unverified
+from ...errors import Unverified
 from ...model import Webhook
 from ...values import Keys, Reference, Secrets, references_of
 
@@ -39,9 +38,7 @@ class AnyScheme(Keys, frozen=True, tag_field="scheme"):
 
     def conceal(self, secrets: Secrets) -> None:
         """Have what proves the sender's identity masked wherever it is repeated, before it first comes."""
-        for reference in self.references():
-            with suppress(SecretUnset):
-                secrets.accepted(reference)
+        secrets.conceal_all(self.references())
 
     def conceals(self) -> Names:
         """What carries credentials and is never stored."""
