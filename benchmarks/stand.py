@@ -133,7 +133,7 @@ def gateway(
     """A gateway whose database and log lie in `root`; `under` is the command that runs it, if it is not to run by itself."""
     port = free_port()
     command = [*under, GATEWAY, "serve", "--port", str(port)] + (["--config", str(config)] if config else [])
-    settings = {"GATEWAY_STORE": f"sqlite:///{root}/gateway.db", "GATEWAY_ADMIN_TOKEN": "bench"}
+    settings = {"GATEWAY_STORE": f"sqlite:///{root}/gateway.db", "GATEWAY_ADMIN_TOKEN": "a-token-for-nobody"}
     everything = {**os.environ, **settings, **files.ENVIRONMENT, **(environment or {})}
     process = Process(command, port, everything, root / "log", "/readyz")
     try:

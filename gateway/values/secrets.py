@@ -20,6 +20,7 @@ from .references import Reference
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
 MASK = "***"
+FEW = 32  # texts that are sooner looked for one by one: the expression gives the interpreter's lock away at each look
 
 _ONE_PASS = re2.Options()
 _ONE_PASS.max_mem = 64 * 1024 * 1024  # bytes
@@ -40,7 +41,7 @@ class Secrets:
         self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
         self._keys: dict[Reference, list[bytes]] = {}
         self._concealed: frozenset[str] = frozenset()
-        self._masks: dict[int, re2._Regexp] = {}
+        self._masks: dict[int, tuple[tuple[str, ...], re2._Regexp]] = {}  # what is looked for, by the shortest that counts
         self._changing = Lock()
 
     def reveal(self, reference: Reference) -> str:
@@ -109,7 +110,9 @@ class Secrets:
         if not self._concealed:
             return text
         try:
-            mask = self._masks.get(shortest) or self._compile(shortest)
+            values, mask = self._masks.get(shortest) or self._compile(shortest)
+            if len(values) <= FEW and not any(map(text.__contains__, values)):
+                return text
             return text if mask.search(text) is None else mask.sub(MASK, text)
         except (re2.error, UnicodeEncodeError):  # too many for one expression; half a surrogate pair
             for value in self.revealed():
@@ -124,10 +127,11 @@ class Secrets:
         """Every value given out so far, however it may be written, longest first."""
         return sorted(self._concealed, key=lambda each: (-len(each), each))
 
-    def _compile(self, shortest: int) -> re2._Regexp:
-        values = [re2.escape(value) for value in self.revealed() if len(value) >= shortest]
-        self._masks[shortest] = mask = re2.compile("|".join(values) or r"[^\s\S]", _ONE_PASS)
-        return mask
+    def _compile(self, shortest: int) -> tuple[tuple[str, ...], re2._Regexp]:
+        values = tuple(value for value in self.revealed() if len(value) >= shortest)
+        expression = re2.compile("|".join(map(re2.escape, values)) or r"[^\s\S]", _ONE_PASS)
+        self._masks[shortest] = found = values, expression
+        return found
 
     def _active(self, reference: Reference) -> list[Reference]:
         earlier = reference.earlier
