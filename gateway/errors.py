@@ -6,6 +6,7 @@ What can go wrong, as one tree.
   + SecretUnset          a secret that is needed now has no value                   503
   + StageError           a webhook or a delivery failed in one stage; each class fixes stage and http_status
     - Unverified         verify   401  nothing is stored but a counter
+    - Unverifiable       verify   503  the keys to verify it by cannot be had now
     - Undecodable        decode   400  nothing is stored (413 and 415 where size or type is at fault)
     - Unmappable         map      202  the webhook is kept as a dead letter
     - Unrenderable       render   ---  the delivery is dead at once
@@ -60,6 +61,12 @@ class Unverified(StageError):
     """The sender did not prove who it is."""
 
     stage, http_status = "verify", 401
+
+
+class Unverifiable(StageError):
+    """What the sender is verified by cannot be had now; it may send again."""
+
+    stage, http_status = "verify", 503
 
 
 class Undecodable(StageError):

@@ -30,6 +30,7 @@ class Webhook(Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
     repeated: frozenset[str] = frozenset()
     client: str = ""  # the address it came from
+    peer: str = ""  # the address of whoever called us: its own, or that of a proxy which speaks for it; not kept
     rest: str = ""  # what follows the provider's name in the path: where a token may stand
 
 

@@ -21,10 +21,12 @@ from anyio import to_thread
 from . import telemetry
 from .courier import bring, visit
 from .errors import StoreError
+from .keyring import Keyring
 from .model import Delivery, Webhook
 from .pace import steady
-from .reading import Understood, decider, greeting_before_proof, prove, understand
+from .reading import Understood, decider, greeting_before_proof, keys_for, prove, understand
 from .stages.answer import Answer, Handshake, Reply, accepted, fill
+from .stages.verify import NOTHING
 from .store import Intake, Result
 from .voice import Voice
 
@@ -55,6 +57,7 @@ class Pipeline:
     ) -> None:
         self.config, self.store, self.client, self.clock = config, store, client, clock
         self.ticks: Callable[[], float] = time.monotonic
+        self.keyring = Keyring(client)
         self.say = say or Voice(sys.stdout).tell
         self.wake: Callable[[Iterable[str]], None] = lambda sinks: None
         self.unwritten = False
@@ -64,14 +67,15 @@ class Pipeline:
         """
         Take a webhook in. Once this returns, its events are on disk and cannot be lost.
 
-        Raises Unverified, Undecodable, SecretUnset or StoreError; then nothing of it was kept.
+        Raises Unverified, Unverifiable, Undecodable, SecretUnset or StoreError; then nothing of it was kept.
         """
         config, provider, began = self.config, self.config.providers[webhook.provider], time.perf_counter()
 
         scope: Mapping[str, Any]
         handshake, scope = greeting_before_proof(provider, webhook)
         if handshake is None:
-            read = partial(_read, config, webhook, self.clock())
+            published = {address: await self.keyring.get(address)} if (address := keys_for(config, webhook)) else NOTHING
+            read = partial(_read, config, webhook, self.clock(), published)
             understood = await to_thread.run_sync(read, limiter=self._turns) if _is_long(webhook) else read()
             handshake, scope = understood.handshake, understood.scope
         if handshake is not None:
@@ -127,9 +131,9 @@ class Pipeline:
                 return
 
 
-def _read(config: Config, webhook: Webhook, now: float) -> Understood:
+def _read(config: Config, webhook: Webhook, now: float, published: Mapping[str, str]) -> Understood:
     """What a webhook means, once it has proved who sends it."""
-    prove(config, webhook, now)
+    prove(config, webhook, now, published)
     return understand(config.providers[webhook.provider], webhook, remove=config.secrets.remove)
 
 

@@ -18,7 +18,7 @@ from .stages.answer import Handshake, greet
 from .stages.decode import decode, redacted, scope_of
 from .stages.lifecycle import advance
 from .stages.mapping import Mapped, flat, read_events, short
-from .stages.verify import All, AnyOf, Scheme, Token, allowed, verify
+from .stages.verify import NOTHING, All, AnyOf, Scheme, Token, allowed, asks, verify
 from .store import Decide
 
 if TYPE_CHECKING:
@@ -42,13 +42,21 @@ class Understood(Struct, frozen=True, kw_only=True):
     handshake: Handshake | None = None
 
 
-def prove(config: Config, webhook: Webhook, now: float) -> None:
-    """Raise Unverified or SecretUnset unless the sender proved who it is, or the door is open on purpose (dev mode)."""
+def prove(config: Config, webhook: Webhook, now: float, published: Mapping[str, str] = NOTHING) -> None:
+    """
+    Raise Unverified or SecretUnset unless the sender proved who it is, or the door is open on purpose (dev mode). `published`:
+    what lies at the address that `keys_for` gave.
+    """
     provider = config.providers[webhook.provider]
     if provider.allow_from:
         allowed(provider.allow_from, webhook.client)
     if not config.is_open(webhook.provider):
-        verify(provider.auth, webhook, config.secrets, now)
+        verify(provider.auth, webhook, config.secrets, now, published)
+
+
+def keys_for(config: Config, webhook: Webhook) -> str:
+    """The address of the public keys that this webhook is to be verified by, if there is one."""
+    return "" if config.is_open(webhook.provider) else asks(config.providers[webhook.provider].auth, webhook, config.secrets)
 
 
 def greeting_before_proof(provider: Provider, webhook: Webhook) -> tuple[Handshake | None, dict[str, Any]]:

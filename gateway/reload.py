@@ -13,7 +13,7 @@ from msgspec import Struct
 from . import telemetry
 from .config.problems import Problem
 from .errors import ConfigError, GatewayError
-from .stages.mapping import as_text
+from .expr import rfc3339
 
 if TYPE_CHECKING:
     from .config import Config
@@ -98,7 +98,7 @@ class Reloads:
         return self.loaded
 
     def _now(self) -> str:
-        return as_text(datetime.fromtimestamp(self._pipeline.clock(), UTC))
+        return rfc3339(datetime.fromtimestamp(self._pipeline.clock(), UTC))
 
 
 def _said(value: object) -> object:

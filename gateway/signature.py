@@ -155,41 +155,36 @@ class Clock(Place, frozen=True):
     tolerance: Duration = Duration(300.0)
 
 
-class Signature(Keys, frozen=True):
+class AnySignature(Keys, frozen=True):
     """
-    An HMAC over bytes of the message.
+    A signature over bytes of the message, whatever it is made with.
 
-    secret: The shared secret. `previous` beside it is accepted too, until it is removed.
-    algorithm: The hash: `sha1`, `sha256` or `sha512`.
-    encoding: How the digest is written: `hex` or `base64`.
     signed: What is signed, as a byte template. Default: the body.
-    key: What the key is made of, as a byte template. Default: the secret.
     timestamp: Where the sender's clock stands.
     signature: Where the signature stands.
+    encoding: How it is written: `hex` or `base64`.
     aliases: Other names for headers; the name that is there counts.
     """
 
-    secret: Reference
     signature: Place
-    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
     encoding: Literal["hex", "base64"] = "hex"
     signed: ByteTemplate = ByteTemplate("{{ body }}")
-    key: ByteTemplate = ByteTemplate("{{ secret }}")
     timestamp: Clock | None = None
     aliases: dict[str, str] = {}
 
     def __post_init__(self) -> None:
-        check_secrets(self, "secret", decoded=True)
         for name in (*self.aliases, *self.aliases.values()):
             check_header(name, key="aliases")
         for complaint in filter(None, (self._unsafe(), self._unclear())):
             raise ValueError(complaint)
 
+    def templates(self) -> tuple[ByteTemplate, ...]:
+        """What says which bytes count."""
+        return (self.signed,)
+
     def _unsafe(self) -> str:
         """What would let a stranger through."""
-        uses = {name for name in _NAMES for template in (self.signed, self.key) if template.uses(name)}
-        if "secret" not in uses:
-            return "key: the secret is not in it, so anybody could sign"
+        uses = {name for name in _NAMES for template in self.templates() if template.uses(name)}
         if not uses & {"body", "url", "form | sorted_pairs"}:
             return "signed: the body is not in it, so anybody could change it"
         if self.timestamp is None and "timestamp" in uses:
@@ -215,15 +210,15 @@ class Signature(Keys, frozen=True):
     @cached_property
     def covers(self) -> tuple[str, ...]:
         """The headers that are signed, or that the key is made of, in lower case."""
-        return tuple(sorted({*self.signed.headers, *self.key.headers}))
+        return tuple(sorted({header for template in self.templates() for header in template.headers}))
 
     def is_carried_by(self, headers: Mapping[str, str]) -> bool:
         """Whether there is a signature among these headers (names in lower case)."""
         name = self.signature.header.lower()
         return name in headers or self._aliases.get(name) in headers
 
-    def verify(self, signed: Signed, secrets: Secrets, now: float) -> None:
-        """Return, or raise Unverified (SecretUnset where no secret has a value). No other error, whatever the sender wrote."""
+    def given(self, signed: Signed, now: float) -> tuple[Signed, list[str], str]:
+        """What was signed, the signatures that came with it, and their timestamp. Raises Unverified."""
         signed = self._with_aliases(signed) if self.aliases else signed
         given = self.signature.find(_header(signed, self.signature.header))
         timestamp = self._fresh(signed, now) if self.timestamp is not None else ""
@@ -231,6 +226,61 @@ class Signature(Keys, frozen=True):
             _header(signed, name)
         if not given:
             raise Unverified(f"{self.signature.header} has no value that begins with {self.signature.prefix}", reason="mismatch")
+        return signed, given, timestamp
+
+    def _fresh(self, signed: Signed, now: float) -> str:
+        assert self.timestamp is not None
+        found = self.timestamp.find(_header(signed, self.timestamp.header))
+        if len(found) != 1 or not re.fullmatch(r"[0-9]{1,12}", found[0]):
+            raise Unverified(f"{self.timestamp.header} has no timestamp in whole seconds", reason="timestamp")
+        difference = now - int(found[0])
+        if abs(difference) > self.timestamp.tolerance:
+            seconds, where = math.ceil(abs(difference)), "old" if difference > 0 else "in the future"
+            message = f"{self.timestamp.header} is {seconds} s {where}; {self.timestamp.tolerance:g} s are tolerated"
+            raise Unverified(message, reason="stale")
+        return found[0]
+
+    @cached_property
+    def _aliases(self) -> dict[str, str]:
+        return {name.lower(): other.lower() for name, other in self.aliases.items()}
+
+    def _with_aliases(self, signed: Signed) -> Signed:
+        headers, repeated = dict(signed.headers), set(signed.repeated)
+        for name, other in self._aliases.items():
+            if name not in headers and other in headers:
+                headers[name] = headers[other]
+                repeated |= {name} if other in repeated else set()
+        return Signed(signed.body, signed.url, headers, frozenset(repeated))
+
+
+class Signature(AnySignature, frozen=True, kw_only=True):
+    """
+    An HMAC over bytes of the message.
+
+    secret: The shared secret. `previous` beside it is accepted too, until it is removed.
+    algorithm: The hash: `sha1`, `sha256` or `sha512`.
+    key: What the key is made of, as a byte template. Default: the secret.
+    """
+
+    secret: Reference
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    key: ByteTemplate = ByteTemplate("{{ secret }}")
+
+    def __post_init__(self) -> None:
+        check_secrets(self, "secret", decoded=True)
+        super().__post_init__()
+
+    def templates(self) -> tuple[ByteTemplate, ...]:
+        return self.signed, self.key
+
+    def _unsafe(self) -> str:
+        if not any(template.uses("secret") for template in self.templates()):
+            return "key: the secret is not in it, so anybody could sign"
+        return super()._unsafe()
+
+    def verify(self, signed: Signed, secrets: Secrets, now: float) -> None:
+        """Return, or raise Unverified (SecretUnset where no secret has a value). No other error, whatever the sender wrote."""
+        signed, given, timestamp = self.given(signed, now)
         found = False
         for secret in secrets.keys(self.secret):
             expected = self._digest(signed, timestamp, secret)
@@ -260,30 +310,6 @@ class Signature(Keys, frozen=True):
         keyed = _keyed(key, self.algorithm).copy()
         keyed.update(self.signed(signed, timestamp, secret))
         return base64.b64encode(keyed.digest()) if self.encoding == "base64" else keyed.hexdigest().encode()
-
-    def _fresh(self, signed: Signed, now: float) -> str:
-        assert self.timestamp is not None
-        found = self.timestamp.find(_header(signed, self.timestamp.header))
-        if len(found) != 1 or not re.fullmatch(r"[0-9]{1,12}", found[0]):
-            raise Unverified(f"{self.timestamp.header} has no timestamp in whole seconds", reason="timestamp")
-        difference = now - int(found[0])
-        if abs(difference) > self.timestamp.tolerance:
-            seconds, where = math.ceil(abs(difference)), "old" if difference > 0 else "in the future"
-            message = f"{self.timestamp.header} is {seconds} s {where}; {self.timestamp.tolerance:g} s are tolerated"
-            raise Unverified(message, reason="stale")
-        return found[0]
-
-    @cached_property
-    def _aliases(self) -> dict[str, str]:
-        return {name.lower(): other.lower() for name, other in self.aliases.items()}
-
-    def _with_aliases(self, signed: Signed) -> Signed:
-        headers, repeated = dict(signed.headers), set(signed.repeated)
-        for name, other in self._aliases.items():
-            if name not in headers and other in headers:
-                headers[name] = headers[other]
-                repeated |= {name} if other in repeated else set()
-        return Signed(signed.body, signed.url, headers, frozenset(repeated))
 
 
 @lru_cache(maxsize=256)

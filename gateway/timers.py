@@ -12,10 +12,10 @@ from msgspec.structs import replace
 from . import telemetry
 from .courier import longest_waits
 from .errors import GatewayError
+from .expr import rfc3339
 from .model import Decision, Event, Incident
 from .reading import decider
 from .stages.lifecycle import Lifecycle, advance
-from .stages.mapping import as_text
 from .store import Decide, Intake
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Timers:
                 self.pipeline.wake([name])
 
     async def _resolve(self, incident: Incident, last: Event, now: float) -> None:
-        text = as_text(datetime.fromtimestamp(now, UTC))
+        text = rfc3339(datetime.fromtimestamp(now, UTC))
         id = f"{incident.id}-quiet-{(incident.resolve_at or now) * 1000:.0f}"  # if it triggers yet, it may be quiet anew later
         event = replace(last, id=id, webhook_id="", action="resolve", occurred_at=text, received_at=text)
         intake = Intake(webhook=None, decide=self._if_still_quiet(incident, now), events=[event])

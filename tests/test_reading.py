@@ -100,7 +100,8 @@ def test_the_networks_it_may_come_from_hold_in_dev_mode_too(dev):
 def test_a_handshake_before_proof_is_read_from_the_query_alone():
     greeter = provider("methods: [GET, POST]\nhandshake: [ { when: '{{ query.challenge }}', before_auth: true } ]")
     names = {"payload": {"challenge": "c"}, "item": {"challenge": "c"}, "envelope": {"challenge": "c"}}
-    scope = names | {"headers": {}, "query": {"challenge": "c"}, "method": "GET", "path": "$"}
+    at = "2026-03-12T08:00:00.000Z"
+    scope = names | {"headers": {}, "query": {"challenge": "c"}, "method": "GET", "path": "$", "received_at": at}
     assert greeting_before_proof(greeter, webhook(method="GET", query={"challenge": "c"})) == (greeter.handshake[0], scope)
     assert greeting_before_proof(greeter, webhook({}, query={"challenge": "c"}))[0] is None
 

@@ -3,7 +3,7 @@
 from .documents import AnswerDocument, Body, Document, InboundDocument, OutboundDocument, ReplyDocument
 from .errors import ExpressionError
 from .expressions import Answer, Expression, Inbound, Outbound, Path, Remembered, Replying
-from .times import to_epoch, to_time
+from .times import rfc3339, to_epoch, to_time
 
 __all__ = [
     "Answer",
@@ -20,6 +20,7 @@ __all__ = [
     "Remembered",
     "ReplyDocument",
     "Replying",
+    "rfc3339",
     "to_epoch",
     "to_time",
 ]

@@ -116,7 +116,7 @@ class Inbound(Expression):
     """An expression over one item of a received webhook."""
 
     root = "item"
-    scope = frozenset({"item", "payload", "envelope", "headers", "query", "method", "path"})
+    scope = frozenset({"item", "payload", "envelope", "headers", "query", "method", "path", "received_at"})
 
 
 class Replying(Expression):

@@ -30,6 +30,12 @@ _OFFSET = re.compile(r"([+-])([01]\d|2[0-3]):?([0-5]\d)", re.ASCII)
 _WORDS = {dict: "a mapping", list: "a list", tuple: "a list", bool: "true"}
 
 
+def rfc3339(moment: datetime) -> str:
+    """A moment as the text that events carry: RFC 3339 in UTC, milliseconds."""
+    plain = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
+    return plain.isoformat(timespec="milliseconds") + "Z"
+
+
 def to_time(value: Any, *, format: str | None = None, zone: str | None = None) -> str | None:
     """
     A time as RFC 3339 in UTC, with the fraction it came with (up to 9 digits); None for one that says "not set".

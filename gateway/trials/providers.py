@@ -54,7 +54,7 @@ def _refusal(provider: Provider, webhook: Webhook, test: ProviderTest, now: floa
     given = {reference: test.secrets[name] for name, reference in named.items() if name in test.secrets}
     try:
         with TemporaryDirectory() as folder:
-            verify(provider.auth, webhook, pretended(given, Path(folder)), now)
+            verify(provider.auth, webhook, pretended(given, Path(folder)), now, test.published)
     except Unverified as error:
         return str(error)
     return ""

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 import msgspec
 
 from ..config.schema import SampleWebhook, SinkTest
+from ..expr import rfc3339
 from ..model import Delivery, Event, Incident, Webhook
-from ..stages.mapping import as_text
 
 NOW = "2026-01-01T00:00:00Z"
 TEST_ID = "0198c000-0000-7000-8000-000000000000"
@@ -58,8 +58,8 @@ def delivery_of(name: str, index: int, given: dict[str, Any], test: SinkTest, no
         "dedup_key": "test",
         "severity": "error",
         "summary": "A test",
-        "occurred_at": as_text(now),
-        "received_at": as_text(now),
+        "occurred_at": rfc3339(now),
+        "received_at": rfc3339(now),
     } | given
     try:
         event = msgspec.convert(filled, Event)

@@ -7,7 +7,7 @@ To add one: a class with `read` (raises ValueError with a sentence that says how
 from .files import read_bounded
 from .keys import Keys
 from .networks import Network
-from .references import Reference, check_secrets, references_of
+from .references import Reference, Setting, check_secrets, references_of
 from .secrets import Secrets, unbase64
 from .texts import Pattern, harmless
 from .tls import Tls
@@ -21,6 +21,7 @@ __all__ = [
     "Rate",
     "Reference",
     "Secrets",
+    "Setting",
     "Size",
     "Tls",
     "check_secrets",

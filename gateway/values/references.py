@@ -48,14 +48,22 @@ class Reference(Keys, frozen=True):
         return was and replace(was, prefix=was.prefix or self.prefix, decode=was.decode or self.decode)
 
 
+Setting = str | Reference  # what is no secret: itself, or where it is kept
+
+
 def _stays_inside(file: str) -> bool:
     path = PurePosixPath(file)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in file
 
 
 def references_of(keys: Keys) -> list[Reference]:
-    """Those among these keys' own values."""
-    return [value for name in keys.__struct_fields__ if isinstance(value := getattr(keys, name), Reference)]
+    """Those among these keys' own values, and in their lists and mappings."""
+    found: list[Reference] = []
+    for name in keys.__struct_fields__:
+        value = getattr(keys, name)
+        several = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,)
+        found += [each for each in several if isinstance(each, Reference)]
+    return found
 
 
 def check_secrets(keys: Keys, *names: str, decoded: bool = False) -> None:

@@ -15,7 +15,7 @@ import re2
 
 from ..errors import SecretUnset
 from .files import read_bounded
-from .references import Reference
+from .references import Reference, Setting
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
@@ -69,6 +69,10 @@ class Secrets:
         if unset:
             raise SecretUnset(unset)
         return value
+
+    def setting(self, setting: Setting) -> str:
+        """What is no secret, wherever it stands; SecretUnset when there is none."""
+        return setting if isinstance(setting, str) else self.look_up(setting)
 
     def is_set(self, reference: Reference) -> bool:
         """Whether there is a value."""

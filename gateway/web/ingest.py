@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 import uuid_utils
 
 from .. import telemetry
-from ..errors import SecretUnset, StageError, StoreError, Undelivered, Unverified
+from ..errors import SecretUnset, StageError, StoreError, Undelivered, Unverifiable, Unverified
 from ..model import Webhook
 from ..pace import Bucket
 from ..stages.answer import Answer
@@ -161,7 +161,8 @@ def _refuse_stage(error: StageError) -> NoReturn:
         raise Refusal(
             503, "handshake", error.reason, "the confirmation page cannot be visited now", headers=BUSY, detail=str(error)
         ) from None
-    raise Refusal(error.http_status, error.stage, error.reason, str(error)) from None
+    headers = BUSY if isinstance(error, Unverifiable) else {}
+    raise Refusal(error.http_status, error.stage, error.reason, str(error), headers=headers) from None
 
 
 def _too_large(limit: int) -> Refusal:
@@ -201,6 +202,7 @@ def _webhook(name: str, rest: str, scope: Scope, headers: dict[str, str], repeat
         query=_query(raw_query) if raw_query else {},
         repeated=repeated,
         client=_client(scope),
+        peer=scope.get("peer") or _client(scope),
         rest=rest,
     )
 

@@ -114,6 +114,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # Who `client` is, a proxy may say.
+        self.scope["peer"] = self.client[0] if self.client else ""  # type: ignore[typeddict-unknown-key]  # ours
         self._since, self._in_head = self.loop.time(), True
 
     def on_headers_complete(self) -> None:

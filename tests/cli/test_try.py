@@ -10,9 +10,9 @@ import pytest
 
 from gateway.cli.explain import Made, document_of, explain
 from gateway.config import load
+from gateway.expr import rfc3339
 from gateway.model import DeadItem, Event
 from gateway.reading import understand
-from gateway.stages.mapping import as_text
 from gateway.trials import NOW, sample_webhook
 
 BASE = """title: Base
@@ -228,7 +228,7 @@ def test_of_every_shipped_sample_each_field_is_explained_by_a_line_that_names_it
             }
             assert said <= known
             if "occurred_at" not in {made.name for made in item.made}:
-                assert item.became.occurred_at == as_text(webhook.received_at)
+                assert item.became.occurred_at == rfc3339(webhook.received_at)
 
 
 def _word(made: Made) -> str:

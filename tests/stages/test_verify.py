@@ -17,7 +17,7 @@ from gateway.config.yaml import Document
 from gateway.errors import SecretUnset, Unverified
 from gateway.model import Webhook
 from gateway.stages import verify as stage
-from gateway.stages.verify import Scheme, allowed, verify
+from gateway.stages.verify import Scheme, allowed, published, verify
 from gateway.values import Keys, Network, Secrets
 
 SECRETS = {"TOKEN": "s3cret-token", "OLD": "old-token", "KEY": "key", "PASSWORD": "pass:wörd", "SNOW": "sn\u2603w"}
@@ -123,7 +123,13 @@ CASES: list[tuple[str, Webhook, str]] = [
     (FIELD, webhook(body=b"a=1&tok%C3%A9n=pass%3Aw%C3%B6rd"), ""),
     (FIELD, webhook(body="tokén=pass:wörd".encode()), ""),
     (FIELD, webhook(body=b"tok%C3%A9n=x&tok%C3%A9n=pass%3Aw%C3%B6rd"), "the field tokén does not carry the token"),
-    (FIELD, webhook(body=b'{"tok\xc3\xa9n": "pass"}'), "there is no token in the field tokén"),
+    (FIELD, webhook(body=' {"tokén": "pass:wörd"}'.encode()), ""),
+    (FIELD, webhook(body='{"tokén": "pass:wörd"'.encode()), "there is no token in the field tokén"),
+    (FIELD, webhook(body='{"tokén": "pass"}'.encode()), "the field tokén does not carry the token"),
+    (FIELD, webhook(body='{"tokén": ["pass:wörd"]}'.encode()), "there is no token in the field tokén"),
+    (FIELD, webhook(body='{"a": {"tokén": "pass:wörd"}}'.encode()), "there is no token in the field tokén"),
+    (FIELD, webhook(body='[{"tokén": "pass:wörd"}]'.encode()), "there is no token in the field tokén"),
+    (FIELD, webhook(body=b"{" * 100_000), "there is no token in the field tokén"),
     (FIELD, webhook(body=b"\xff=\xfe&" * 2000), "there is no token in the field tokén"),
     ("{ scheme: none, because: it stands behind a VPN }", webhook(), ""),
 ]  # fmt: skip
@@ -204,15 +210,7 @@ def test_all_of_several_schemes_must_hold_also_one_within_another(scheme, sent, 
     assert verdict(scheme, sent, {name: value for name, value in SECRETS.items() if name not in off}) == says
 
 
-LATER = "the scheme '{}' is in the language, and this version cannot verify it yet; use basic or token meanwhile"
-JWT = "{ scheme: jwt, issuer: a, audience: b, keys: c }"
-ED25519 = "{ scheme: ed25519, public_key: { env: K }, signature: { header: X } }"
-SNS = "{ scheme: sns, topics: [a] }"
 REFUSED = {
-    JWT: LATER.format("jwt"),
-    ED25519: LATER.format("ed25519"),
-    SNS: LATER.format("sns"),
-    **{f"{{ scheme: any, of: [{BEARER}, {later}] }}": LATER.format(name) for name, later in {"jwt": JWT, "ed25519": ED25519, "sns": SNS}.items()},
     "{ scheme: any, of: [] }": "name at least one scheme",
     "{ scheme: all, of: [] }": "name at least one scheme",
     f"{{ scheme: any, of: [{BEARER}, {{ scheme: none, because: x }}] }}": "`none` checks nothing, so it does not go with others; let it stand alone, or take it out",
@@ -275,10 +273,12 @@ def test_what_carries_a_credential_is_named_and_a_signature_is_none():
 
 
 @pytest.mark.parametrize(
-    "files", [sorted(Path(str(stage.__file__)).parent.glob("*.py")), [Path(signature.__file__)]], ids=["verify", "signature"]
+    "files",
+    [sorted(set(Path(str(stage.__file__)).parent.glob("*.py")) - {Path(published.__file__)}), [Path(signature.__file__)]],
+    ids=["verify", "signature"],
 )
 def test_secrets_are_compared_in_constant_time_and_in_no_other_way(files):
-    """Every `==`, `!=` and `in` of the two is listed here: what is compared is ours, or known to the sender."""
+    """Every `==`, `!=` and `in` is listed here: what is compared is ours, or known to the sender. Public keys are no secrets."""
     tree = ast.parse("\n".join(file.read_text() for file in files))
     kinds = (ast.Eq, ast.NotEq, ast.In, ast.NotIn)
     found = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Compare) and isinstance(node.ops[0], kinds)}
@@ -286,11 +286,11 @@ def test_secrets_are_compared_in_constant_time_and_in_no_other_way(files):
         "sent[:length].lower() != self.prefix.lower()", "scheme.lower() != 'basic'", "name in webhook.repeated", "':' in self.username",
         "sum((place is not None for place in (self.header, self.query, self.segment, self.field))) != 1", "key == wanted",
         "self.header.lower() in webhook.headers", "name in _NAMES", "found.strip() == name", "self.split in self.prefix",
-        "'secret' not in uses", "'timestamp' in uses", "self.timestamp.header.lower() in self.covers", "self.encoding == 'hex'",
+"'timestamp' in uses", "self.timestamp.header.lower() in self.covers", "self.encoding == 'hex'",
         "'{{' in literal", "'}}' in literal", "clock.header.lower() != place.header.lower()", "clock.split != place.split",
         "name in headers", "self._aliases.get(name) in headers", "self.encoding == 'base64'", "name not in headers", "other in headers",
         "self.timestamp.header.lower() == self.signature.header.lower()", "other in repeated", "len(found) != 1",
-        "name.lower() in signed.repeated",
+        "name.lower() in signed.repeated", "body.lstrip()[:1] == b'{'", "len(key) != LENGTH",
     }  # fmt: skip
     compared = [
         ast.unparse(node)

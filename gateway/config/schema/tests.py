@@ -66,6 +66,7 @@ class ProviderTest(Keys, frozen=True):
     webhook: What comes in.
     now: The clock, RFC 3339, where a signature's age matters.
     secrets: Values for the variables and files that `auth` names. With them the webhook is verified; without them it is not.
+    published: What lies at the addresses of public keys (`jwt`, `sns`).
     expect: The events that must come out, in order; a list of none says that nothing is said.
     dead: How many items must become dead letters.
     reply: The answer, where it is a handshake.
@@ -76,6 +77,7 @@ class ProviderTest(Keys, frozen=True):
     webhook: SampleWebhook
     now: str | None = None
     secrets: dict[str, str] = {}
+    published: dict[str, str] = {}
     expect: list[ExpectedEvent] = []
     dead: int = 0
     reply: dict[str, Any] | None = None

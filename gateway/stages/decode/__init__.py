@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...errors import Unmappable
-from ...expr import ExpressionError, Inbound
+from ...expr import ExpressionError, Inbound, rfc3339
 from ...model import Webhook
 from .body import Decoding
 from .formats import payloads_of
@@ -40,6 +40,7 @@ def scope_of(webhook: Webhook, payload: Any) -> Scope:
         "query": webhook.query,
         "method": webhook.method,
         "path": "$",
+        "received_at": rfc3339(webhook.received_at),
     }
 
 

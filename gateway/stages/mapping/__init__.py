@@ -9,11 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from ...errors import Unmappable
-from ...expr import ExpressionError
+from ...expr import ExpressionError, rfc3339
 from ...model import DeadItem, Event, Webhook
 from .fields import event_of
 from .items import items_of
-from .texts import as_text, flat, short
+from .texts import flat, short
 from .vocabulary import Case, Fields, Reading
 
 MOST_ITEMS = 10_000  # of one webhook
@@ -50,7 +50,7 @@ def read_events(
         return Mapped(dead=(_dead(-1, "events", message),))
     events: list[Event] = []
     dead: list[DeadItem] = []
-    ignored, received_at = 0, as_text(webhook.received_at)
+    ignored, received_at = 0, rfc3339(webhook.received_at)
     for index, (case, scope) in enumerate(items):
         if only is not None and index not in only:
             continue
@@ -77,4 +77,4 @@ def _dead(index: int, reason: str, message: str) -> DeadItem:
     return DeadItem(index=index, stage="map", reason=reason, message=message)
 
 
-__all__ = ["MOST_ITEMS", "Case", "Fields", "Mapped", "Reading", "as_text", "flat", "read_events", "short"]
+__all__ = ["MOST_ITEMS", "Case", "Fields", "Mapped", "Reading", "flat", "read_events", "short"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -30,12 +29,6 @@ def flat(value: Any) -> str:
         case dict():
             return msgspec.json.encode(value).decode()
     return str(value)
-
-
-def as_text(moment: datetime) -> str:
-    """A moment as the text that events carry: RFC 3339 in UTC, milliseconds."""
-    plain = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)).replace(tzinfo=None)
-    return plain.isoformat(timespec="milliseconds") + "Z"
 
 
 def short(key: str) -> str:

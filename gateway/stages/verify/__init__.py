@@ -6,15 +6,16 @@ To add a scheme: write one class in the file of its family and name it in `Schem
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...errors import SecretUnset, Unverified
 from ...model import Webhook
 from ...values import Network, Reference, Secrets, harmless
 from .credentials import Basic, Bearer, Token
-from .later import Ed25519, Jwt, Sns
-from .scheme import AnyScheme, Names, all_of
-from .signatures import Hmac
+from .forwarded import ClientCertificate
+from .published import Jwt, Sns
+from .scheme import NOTHING, AnyScheme, Names, all_of
+from .signatures import Ed25519, Hmac
 
 
 class _Several(AnyScheme, frozen=True):
@@ -51,9 +52,12 @@ class All(_Several, frozen=True, tag="all"):
     of: The schemes.
     """
 
-    def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
+    def verify(self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
         for scheme in self.of:
-            scheme.verify(webhook, secrets, now)
+            scheme.verify(webhook, secrets, now, published)
+
+    def asks(self, webhook: Webhook, secrets: Secrets) -> str:
+        return next(filter(None, (scheme.asks(webhook, secrets) for scheme in self.of)), "")
 
     def unset(self, secrets: Secrets) -> str:
         return all_of(scheme.unset(secrets) for scheme in self.of)
@@ -66,12 +70,18 @@ class AnyOf(_Several, frozen=True, tag="any"):
     of: The schemes.
     """
 
-    def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
-        on = [scheme for scheme in self.of if scheme.ready(secrets)]
-        for scheme in on:
-            if scheme.speaks(webhook, secrets):
-                return scheme.verify(webhook, secrets, now)
-        raise Unverified(f"there is none of: {', '.join(scheme.where() for scheme in on)}", reason="absent")
+    def verify(self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
+        if (scheme := self._spoken(webhook, secrets)) is not None:
+            return scheme.verify(webhook, secrets, now, published)
+        on = [scheme.where() for scheme in self.of if scheme.ready(secrets)]
+        raise Unverified(f"there is none of: {', '.join(on)}", reason="absent")
+
+    def asks(self, webhook: Webhook, secrets: Secrets) -> str:
+        scheme = self._spoken(webhook, secrets)
+        return "" if scheme is None else scheme.asks(webhook, secrets)
+
+    def _spoken(self, webhook: Webhook, secrets: Secrets) -> Scheme | None:
+        return next((each for each in self.of if each.ready(secrets) and each.speaks(webhook, secrets)), None)
 
     def unset(self, secrets: Secrets) -> str:
         missing = [scheme.unset(secrets) for scheme in self.of]
@@ -91,18 +101,26 @@ class Open(AnyScheme, frozen=True, tag="none"):
         if not self.because.strip():
             raise ValueError("because: say why this door needs no lock")
 
-    def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
+    def verify(self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
         return
 
 
-Scheme = Hmac | Bearer | Basic | Token | All | AnyOf | Open | Ed25519 | Jwt | Sns
+Scheme = Hmac | Bearer | Basic | Token | All | AnyOf | Open | Ed25519 | Jwt | Sns | ClientCertificate
 
 
-def verify(scheme: Scheme, webhook: Webhook, secrets: Secrets, now: float) -> None:
-    """Return, or raise Unverified, or SecretUnset where there is nothing to compare with. Times in epoch seconds."""
+def verify(scheme: Scheme, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
+    """
+    Return, or raise Unverified, or SecretUnset where there is nothing to compare with. Times in epoch seconds; `published`: what
+    lies at the address that the scheme asks for.
+    """
     if unset := scheme.unset(secrets):  # said before anything is compared, so that a missing secret never looks like a wrong one
         raise SecretUnset(unset)
-    scheme.verify(webhook, secrets, now)
+    scheme.verify(webhook, secrets, now, published)
+
+
+def asks(scheme: Scheme, webhook: Webhook, secrets: Secrets) -> str:
+    """The address of the public keys that the webhook is to be verified by; empty where none are needed."""
+    return "" if scheme.unset(secrets) else scheme.asks(webhook, secrets)
 
 
 def allowed(networks: Sequence[Network], client: str) -> None:
@@ -111,4 +129,4 @@ def allowed(networks: Sequence[Network], client: str) -> None:
         raise Unverified(f"{harmless(client) or 'an unknown address'} is in none of the networks in allow_from", reason="address")
 
 
-__all__ = ["All", "AnyOf", "Hmac", "Scheme", "Token", "allowed", "verify"]
+__all__ = ["NOTHING", "All", "AnyOf", "Hmac", "Scheme", "Token", "allowed", "asks", "verify"]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hmac
 from base64 import b64encode
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from ...errors import SecretUnset, Unverified
 from ...model import Webhook
 from ...signature import MOST_FIELDS, check_header, raw
 from ...values import Reference, Secrets, check_secrets, unbase64
-from .scheme import AnyScheme, Names, sent_in
+from .scheme import NOTHING, AnyScheme, Names, sent_in
 
 
 class Bearer(AnyScheme, frozen=True, tag="bearer"):
@@ -31,7 +35,7 @@ class Bearer(AnyScheme, frozen=True, tag="bearer"):
         check_secrets(self, "token")
         check_header(self.header, self.prefix)
 
-    def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
+    def verify(self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
         sent, length = sent_in(webhook, self.header), len(self.prefix)
         if sent[:length].lower() != self.prefix.lower() or not _is_secret(raw(sent[length:]), self.token, secrets):
             raise Unverified(f"{self.header} does not carry the token", reason="mismatch")
@@ -62,7 +66,7 @@ class Basic(AnyScheme, frozen=True, tag="basic"):
         if not self.username or ":" in self.username:
             raise ValueError("username: write a name without a colon; what stands behind the first colon is the password")
 
-    def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
+    def verify(self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
         scheme, _, encoded = sent_in(webhook, "Authorization").partition(" ")
         try:
             pair = unbase64(encoded.strip(" "))
@@ -89,13 +93,13 @@ class Basic(AnyScheme, frozen=True, tag="basic"):
 
 class Token(AnyScheme, frozen=True, tag="token"):
     """
-    A shared token in a header, a query parameter, a segment of the path, or a field of a form. Give one of the four.
+    A shared token in a header, a query parameter, a segment of the path, or a field of the body. Give one of the four.
 
     token: The token.
     header: The header it stands in.
     query: The query parameter it stands in.
     segment: Which segment of the path behind the provider's name it is, from 1.
-    field: The field of a form body it stands in.
+    field: The field of the body it stands in, which is a form, or JSON with that key at its root.
     prefix: What stands before it.
     """
 
@@ -115,7 +119,7 @@ class Token(AnyScheme, frozen=True, tag="token"):
         if self.segment is not None and self.segment < 1:
             raise ValueError("segment: the first segment behind the provider's name is 1")
 
-    def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
+    def verify(self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
         sent = self._look(webhook)
         if not sent:
             raise Unverified(f"there is no token in {self.where()}", reason="absent")
@@ -132,7 +136,7 @@ class Token(AnyScheme, frozen=True, tag="token"):
         if self.header is not None:
             return raw(sent_in(webhook, self.header)) if self.header.lower() in webhook.headers else b""
         if self.field is not None:
-            return _form_field(webhook.body, self.field)
+            return _body_field(webhook.body, self.field)
         if self.query is not None:
             return webhook.query.get(self.query, "").encode(errors="replace")
         segments = [segment for segment in webhook.rest.split("/") if segment]
@@ -148,14 +152,27 @@ class Token(AnyScheme, frozen=True, tag="token"):
         return frozenset({self.header.lower()} if self.header else ()), frozenset({self.query} if self.query else ())
 
 
-def _form_field(body: bytes, name: str) -> bytes:
-    """The first field of that name, as everywhere where a name comes twice; empty where there is none, or no form."""
+def _body_field(body: bytes, name: str) -> bytes:
+    """
+    The first field of that name, as everywhere where a name comes twice; empty where there is none, or neither a form nor JSON.
+    Of a JSON key that comes twice it is the last, which is also what is mapped.
+    """
+    if body.lstrip()[:1] == b"{":
+        return _json_field(body, name)
     try:
         fields = parse_qsl(body.decode("latin-1"), encoding="latin-1", max_num_fields=MOST_FIELDS)
     except ValueError:
         return b""
     wanted = name.encode().decode("latin-1")
     return next((raw(value) for key, value in fields if key == wanted), b"")
+
+
+def _json_field(body: bytes, name: str) -> bytes:
+    try:
+        found = msgspec.json.decode(body, type=dict[str, Any]).get(name)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return b""
+    return found.encode() if isinstance(found, str) else b""
 
 
 def _is_secret(sent: bytes, reference: Reference, secrets: Secrets) -> bool:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 from ...errors import Unverified
 from ...model import Webhook
 from ...values import Keys, Reference, Secrets, references_of
 
 Names = tuple[frozenset[str], frozenset[str]]  # header names (lower-case) and query names
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class AnyScheme(Keys, frozen=True, tag_field="scheme"):
-    def verify(self, webhook: Webhook, secrets: Secrets, now: float) -> None:
-        """Return, or raise Unverified, or SecretUnset where there is nothing to compare with."""
+    def verify(self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING) -> None:
+        """
+        Return, or raise Unverified, or SecretUnset where there is nothing to compare with. `published`: what lies at the
+        address that `asks` gave.
+        """
         raise NotImplementedError
+
+    def asks(self, webhook: Webhook, secrets: Secrets) -> str:
+        """The address of the public keys that this webhook is to be verified by; empty where none are needed."""
+        return ""
 
     def references(self) -> list[Reference]:
         """The secrets it needs."""
