@@ -372,6 +372,14 @@ def test_a_refusal_reaches_who_has_said_much_already(monkeypatch):
                 assert (status, json.loads(body)) == (503, FULL)
 
 
+def test_who_is_refused_is_left_a_moment_to_read_why(monkeypatch):
+    with running_server(monkeypatch, most=0, PATIENCE=30, LINGER=30.0) as running, connected(running) as connection:
+        connection.sendall(POST)
+        assert answer(connection)[0] == 503
+        time.sleep(0.1)
+        assert held(running) == 1
+
+
 def test_however_many_are_too_many_few_are_waited_for_and_all_are_told(monkeypatch):
     with running_server(monkeypatch, most=0, PATIENCE=30) as running, contextlib.ExitStack() as kept:
         connections = [kept.enter_context(connected(running)) for _ in range(200)]
