@@ -32,10 +32,14 @@ def read_settings(root: Path | None, environment: Mapping[str, str]) -> tuple[Se
 def unknown_aliases(root: Path | None, settings: Settings, providers: Collection[str]) -> list[Problem]:
     """The aliases in gateway.yaml that name no provider, each at its place."""
     document = _document(root)
-    for path, name in settings.aliases.items():
-        if name not in providers:
-            hint = did_you_mean(name, providers) or "name a file in providers.d, without .yaml"
-            document.report(("aliases", path), "unknown-provider", f"there is no provider `{legible(name)}`", hint)
+    for path, behind in settings.aliases.items():
+        names = (
+            {("aliases", path): behind} if isinstance(behind, str) else {("aliases", path, key): behind[key] for key in behind}
+        )
+        for place, name in names.items():
+            if name not in providers:
+                hint = did_you_mean(name, providers) or "name a file in providers.d, without .yaml"
+                document.report(place, "unknown-provider", f"there is no provider `{legible(name)}`", hint)
     return [problem for problem in document.problems if problem.rule == "unknown-provider"]
 
 

@@ -77,7 +77,7 @@ class Entrance:
                 await refuse_foreign(send)
                 return
             aliases, path = self._pipeline.config.settings.aliases, scope["path"]
-            if name := aliases.get(path) or aliases.get(path.rstrip("/")):
+            if name := _behind(aliases.get(path) or aliases.get(path.rstrip("/")), scope):
                 await self.door(name, "", scope, receive, send)
                 return
             root, _, rest = path.removeprefix("/").partition("/")
@@ -86,6 +86,14 @@ class Entrance:
                 await self.door(name, rest, scope, receive, send)
                 return
         await self._app(scope, receive, send)
+
+
+def _behind(alias: str | Mapping[str, str] | None, scope: Any) -> str | None:
+    """The provider whose door a path is, where that is one for several: the first whose header is there."""
+    if not isinstance(alias, Mapping):
+        return alias
+    there = {name for name, _ in scope["headers"]}
+    return next((name for header, name in alias.items() if header == "*" or header.lower().encode("latin-1") in there), None)
 
 
 PROTECTED = {"x-content-type-options": "nosniff", "cache-control": "no-store"}

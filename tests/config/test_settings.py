@@ -96,3 +96,15 @@ def test_an_alias_that_names_no_provider_is_found_where_it_stands(tmp_path: Path
             "    help: name a file in providers.d, without .yaml"
         ),
     ]
+
+
+def test_an_alias_for_several_providers_names_each_in_its_place(tmp_path: Path):
+    root = wrote(tmp_path, "aliases:\n  /hooks/code:\n    X-Gitlab-Event: gitlb\n    '*': github\n")
+    settings, problems = read_settings(root, {})
+    assert (problems, settings.aliases) == ([], {"/hooks/code": {"X-Gitlab-Event": "gitlb", "*": "github"}})
+    assert said(unknown_aliases(root, settings, ["gitlab", "github"])) == [
+        (
+            "gateway.yaml:3:21: aliases./hooks/code.X-Gitlab-Event: there is no provider `gitlb` [unknown-provider]\n"
+            "    help: did you mean `gitlab`?"
+        )
+    ]

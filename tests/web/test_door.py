@@ -173,6 +173,19 @@ async def test_a_door_answers_under_each_of_its_names(tmp_path, path):
         assert [told["outcome"] for told in answer.json()["events"]] == ["told"]
 
 
+@pytest.mark.parametrize("header, provider", [("X-Late", "slow"), ("x-late", "slow"), ("X-Other", "team"), ("X-None", None)])
+async def test_where_several_share_a_path_a_header_tells_them_apart(tmp_path, header, provider):
+    rest = "" if provider is None else ", '*': team"
+    settings = f"catalogue: false\naliases: {{ /shared: {{ X-Late: slow{rest} }} }}\n"
+    async with house(tmp_path, files={"gateway.yaml": settings}) as here:
+        sent = {"x-token": "t0ken-of-team", header: "1"}
+        answer = await here.call("POST", "/shared/", content=json.dumps({"items": [DOWN]}), headers=sent)
+        if provider is None:
+            assert (answer.status_code, answer.json()["error"]["message"]) == (404, "there is nothing at this path")
+        else:
+            assert (await here.pipeline.store.webhook(answer.json()["webhook_id"])).provider == provider
+
+
 @pytest.mark.parametrize("path", ["/old/door", "/webhooks/team", "/webhooks/team/", "/webhooks/team/x%2Fy%C3%A9"])
 async def test_the_url_is_the_one_that_was_called_for_some_senders_sign_it(tmp_path, path):
     async with house(tmp_path) as here:

@@ -33,7 +33,8 @@ class Settings(Keys, frozen=True):
     admin_token: The token that opens the API.
     trusted_proxies: Networks of the proxies before us, as CIDR: the address and scheme that they say a sender has, in
       X-Forwarded-For and X-Forwarded-Proto, are believed. From anybody else those headers mean nothing.
-    aliases: Other paths for a provider's door: path to provider.
+    aliases: Other paths for a provider's door: path to provider. Where several share a path, a header tells them apart: path to
+      a mapping of header to provider, of which the first whose header is there counts; `*` is for the others.
     catalogue: Whether the shipped providers and sinks are there, each once its secrets and variables are set.
     secrets_dir: The directory that `file:` references are relative to.
     functions: Whether a sink may call a Python function.
@@ -47,7 +48,7 @@ class Settings(Keys, frozen=True):
     store: str = "sqlite:///gateway.db"
     admin_token: Reference = Reference(env="GATEWAY_ADMIN_TOKEN")
     trusted_proxies: list[Network] = []
-    aliases: dict[str, str] = {}
+    aliases: dict[str, str | dict[str, str]] = {}
     catalogue: bool = True
     secrets_dir: str = ""
     functions: bool = False
