@@ -54,6 +54,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: Where to look.
     labels: Short texts to match and search by.
     details: Whatever else the provider said, as it said it.
+    resolve_after: Seconds of quiet after which its incident resolves by itself, where its kind of message never says so.
     """
 
     version: Literal[1] = field(default=1)
@@ -72,6 +73,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     labels: dict[str, str] = {}
     details: Any = None
+    resolve_after: float | None = None
 
 
 class Incident(Struct, frozen=True, kw_only=True, omit_defaults=True):

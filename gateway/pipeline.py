@@ -100,7 +100,7 @@ class Pipeline:
         if handshake.visit is not None:
             await visit(self.client, handshake.visit, scope)
         telemetry.hands_shaken(webhook, visited=handshake.visit is not None)
-        return fill(handshake.reply or Reply(), scope)
+        return fill(handshake.reply or Reply(), {**scope, **self.config.sealed(webhook.provider)})
 
     async def deliver(self, sink: str, deliveries: Sequence[Delivery]) -> list[Result]:
         """Try once to bring claimed deliveries to their sink, and write down how it went."""

@@ -11,11 +11,11 @@ from urllib.parse import unquote
 from msgspec import Struct
 from msgspec.structs import replace
 
-from .errors import Unmappable
+from .errors import Unmappable, Unverified
 from .expr import ExpressionError
 from .model import DeadItem, Decision, Event, Incident, Webhook
 from .stages.answer import Handshake, greet
-from .stages.decode import decode, redacted, scope_of
+from .stages.decode import decode, is_in_query, redacted, scope_of
 from .stages.lifecycle import advance
 from .stages.mapping import Mapped, flat, read_events, short
 from .stages.verify import NOTHING, All, AnyOf, Scheme, Token, allowed, asks, verify
@@ -52,6 +52,8 @@ def prove(config: Config, webhook: Webhook, now: float, published: Mapping[str, 
         allowed(provider.allow_from, webhook.client)
     if not config.is_open(webhook.provider):
         verify(provider.auth, webhook, config.secrets, now, published)
+        if is_in_query(provider.body, webhook) and not provider.auth.vouches_for_query(webhook, config.secrets):
+            raise Unverified("all that is said stands in the query, and the signature does not cover that", reason="unsigned")
 
 
 def keys_for(config: Config, webhook: Webhook) -> str:
@@ -142,7 +144,7 @@ def without_credentials(provider: Provider, webhook: Webhook, remove: Remove = l
         headers={name: value for name, value in webhook.headers.items() if name not in headers | CONCEALED_HEADERS},
         query={name: value for name, value in webhook.query.items() if name not in query | CONCEALED_QUERY},
         url=_url(webhook, tokens),
-        rest="",
+        rest=webhook.rest if all(token.segment is None for token in tokens) else "",
     )
     fields = {token.field for token in tokens if token.field is not None}
     return redacted(provider.body, provider.redact, fields, _unrepeated(plain, remove))
@@ -153,12 +155,13 @@ def _unrepeated(webhook: Webhook, remove: Remove) -> Webhook:
     Without the secrets that were sent once more: a proxy's `X-Original-URI` or a `Referer` may repeat what stood in the address.
     The body stays: sinks are sent what the sender wrote, and `redact` says what of it is secret.
     """
-    said = "\n".join([webhook.url, *webhook.headers.values(), *webhook.query, *webhook.query.values()])
+    said = "\n".join([webhook.url, webhook.rest, *webhook.headers.values(), *webhook.query, *webhook.query.values()])
     if remove(said) == said:
         return webhook
     return replace(
         webhook,
         url=remove(webhook.url),
+        rest=remove(webhook.rest),
         headers={name: remove(value) for name, value in webhook.headers.items()},
         query={remove(name): remove(value) for name, value in webhook.query.items()},
     )

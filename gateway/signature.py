@@ -217,6 +217,11 @@ class AnySignature(Keys, frozen=True):
         name = self.signature.header.lower()
         return name in headers or self._aliases.get(name) in headers
 
+    @cached_property
+    def covers_url(self) -> bool:
+        """Whether the address is signed."""
+        return any(template.uses("url") for template in self.templates())
+
     def given(self, signed: Signed, now: float) -> tuple[Signed, list[str], str]:
         """What was signed, the signatures that came with it, and their timestamp. Raises Unverified."""
         signed = self._with_aliases(signed) if self.aliases else signed

@@ -101,7 +101,7 @@ def test_a_handshake_before_proof_is_read_from_the_query_alone():
     greeter = provider("methods: [GET, POST]\nhandshake: [ { when: '{{ query.challenge }}', before_auth: true } ]")
     names = {"payload": {"challenge": "c"}, "item": {"challenge": "c"}, "envelope": {"challenge": "c"}}
     at = "2026-03-12T08:00:00.000Z"
-    scope = names | {"headers": {}, "query": {"challenge": "c"}, "method": "GET", "path": "$", "received_at": at}
+    scope = names | {"headers": {}, "query": {"challenge": "c"}, "method": "GET", "path": "$", "received_at": at, "segments": []}
     assert greeting_before_proof(greeter, webhook(method="GET", query={"challenge": "c"})) == (greeter.handshake[0], scope)
     assert greeting_before_proof(greeter, webhook({}, query={"challenge": "c"}))[0] is None
 
@@ -142,7 +142,7 @@ def test_what_is_no_credential_stays():
         rest="team",
         url="https://g.test/webhooks/p/team?q=1",
     )
-    kept = webhook({"a": 1}, headers={"x-kind": "run"}, query={"q": "1"}, url="https://g.test/webhooks/p/team")
+    kept = webhook({"a": 1}, headers={"x-kind": "run"}, query={"q": "1"}, rest="team", url="https://g.test/webhooks/p/team")
     assert without_credentials(LOCKED, sent) == kept
 
 

@@ -1,7 +1,8 @@
 """
 Which line of YAML made what: the engine itself is run, with every expression of the provider's file listened to.
 
-Nothing of the engine's order is known here but that it asks for an item's `action` first, once for each item of a case.
+Nothing of the engine's order is known here but that it asks for an item's `action` first, once for each item of a case, and for
+what `let` names before that.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..config.files import Source, catalogue_sources, read_document, sources_of
 from ..config.problems import Place, spelled
 from ..config.schema import Provider
 from ..config.yaml import Document
-from ..expr import Expression
+from ..expr import Expression, FindsNothing
 from ..expr.quick import Unusual
 from ..model import DeadItem, Event, Webhook
 from ..reading import understand
@@ -59,7 +60,13 @@ class Heard:
     def __call__(self, scope: Mapping[str, Any]) -> Any:
         saying = Saying(self._said, self._place, scope, self._case)
         self._log.append(saying)
-        saying.value = self._said(scope)
+        try:
+            saying.value = self._said(scope)
+        except FindsNothing:
+            raise
+        except Exception:
+            saying.failed = True
+            raise
         return saying.value
 
     def __getattr__(self, name: str) -> Any:
@@ -87,6 +94,12 @@ class Saying(Struct):
     scope: Mapping[str, Any]
     case: int | None
     value: Any = None
+    failed: bool = False
+
+    @property
+    def is_let(self) -> bool:
+        """Whether it made a name for what comes behind it."""
+        return "let" in self.place[:3]
 
 
 def explain(provider: Provider, document: Document, webhook: Webhook) -> list[Explained]:
@@ -98,9 +111,9 @@ def explain(provider: Provider, document: Document, webhook: Webhook) -> list[Ex
     in_order = iter([fates[index] for index in sorted(fates)])
     explained = []
     for sayings in _by_item(log):
-        action = next(each for each in sayings if each.place[-1] == "action")
-        fate = None if action.value == "ignore" else next(in_order, None)
-        explained.append(_explained(document, sayings, action, fate))
+        decisive = next((each for each in sayings if each.place[-1] == "action"), sayings[-1])
+        fate = None if decisive.value == "ignore" else next(in_order, None)
+        explained.append(_explained(document, sayings, decisive, fate))
     return explained
 
 
@@ -116,7 +129,8 @@ def _listening(provider: Provider, document: Document, log: list[Saying]) -> Pro
         return Fields(**heard)
 
     def lets(given: Mapping[str, Any], at: Place) -> dict[str, Any]:
-        return {name: Heard(let, (*at, name), log) for name, let in given.items()}
+        index = int(at[1]) if at[0] == "cases" else None
+        return {name: Heard(let, (*at, name), log, index) for name, let in given.items()}
 
     cases = [
         replace(case, map=fields(case, index), let=lets(case.let, ("cases", index, "let")))
@@ -127,24 +141,27 @@ def _listening(provider: Provider, document: Document, log: list[Saying]) -> Pro
 
 
 def _by_item(log: list[Saying]) -> Iterator[list[Saying]]:
-    """The sayings about each item. Those of its `let` come before its `action`, in a scope that has the same item."""
-    starts = [at for at, saying in enumerate(log) if saying.place[-2:] == ("map", "action")]
+    """
+    The sayings about each item. Those of its `let` come before its `action`, in a scope that has the same item; where one of
+    them fails, it is the last.
+    """
+    starts = [at for at, saying in enumerate(log) if saying.place[-2:] == ("map", "action") or (saying.is_let and saying.failed)]
     for number, at in enumerate(starts):
         begin = at
-        while begin > 0 and "let" in log[begin - 1].place[:3] and log[begin - 1].scope["path"] == log[at].scope["path"]:
+        while begin > 0 and log[begin - 1].is_let and log[begin - 1].scope["path"] == log[at].scope["path"]:
             begin -= 1
         end = starts[number + 1] if number + 1 < len(starts) else len(log)
-        yield log[begin:at] + [each for each in log[at:end] if "let" not in each.place[:3]]
+        yield log[begin : at + 1] + [each for each in log[at + 1 : end] if not each.is_let]
 
 
-def _explained(document: Document, sayings: list[Saying], action: Saying, fate: Event | DeadItem | None) -> Explained:
+def _explained(document: Document, sayings: list[Saying], decisive: Saying, fate: Event | DeadItem | None) -> Explained:
     case = None
-    if action.case is not None:
-        at: Place = ("cases", action.case)
+    if decisive.case is not None:
+        at: Place = ("cases", decisive.case)
         when = _at(document, (*at, "when"))
-        case = _made(document, at, f"cases[{action.case}]", True, str(when) if when else "always")
+        case = _made(document, at, f"cases[{decisive.case}]", True, str(when) if when else "always")
     made = {each.place: _of(document, each) for each in sayings}
-    return Explained(path=action.scope["path"], case=case, made=tuple(made.values()), became=fate)
+    return Explained(path=decisive.scope["path"], case=case, made=tuple(made.values()), became=fate)
 
 
 def _of(document: Document, saying: Saying) -> Made:
@@ -162,7 +179,7 @@ def _row(look: Any, scope: Mapping[str, Any], value: Any) -> Place:
     """What of `{from, table, absent, default}` gave the value."""
     key = flat(look.from_(scope)).strip().lower() if look.from_ is not None else ""
     if not key:
-        return ("absent",) if look.absent is not None else ("default",)
+        return ("absent",) if look.absent is not None else ("default",) if look.default is not None else ("from",)
     exact = [row for row in look.table if row.lower() == key]
     fits = exact or [row for row in look.table if Table({row: True}).look_up(key)]
     return ("table", fits[0]) if fits else ("default",) if look.default is not None else ("table",)

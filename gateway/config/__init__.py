@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import ConfigError, SecretUnset
+from ..expr import Sealed
 from ..model import Event
 from ..values import Reference, Secrets
 from .files import KINDS, Source, below, catalogue_sources, misplaced, read_sources, sources_in, sources_of, twins
@@ -57,6 +58,11 @@ class Config(Struct, frozen=True, dict=True, kw_only=True):
     @cached_property
     def _scopes(self) -> dict[str, dict[str, Any]]:
         return {name: _scope(sink, self.secrets) for name, sink in self.sinks.items()}
+
+    def sealed(self, provider: str) -> dict[str, Any]:
+        """The name that the answers to a provider's handshakes have besides the message's: `secrets`. Raises SecretUnset."""
+        secrets = self.providers[provider].secrets
+        return {"secrets": {name: Sealed(self.secrets.reveal(reference)) for name, reference in secrets.items()}}
 
     def is_open(self, provider: str) -> bool:
         """Whether a provider's door takes unsigned webhooks: in dev mode, while its secret is not set."""
@@ -111,6 +117,7 @@ def _conceal(secrets: Secrets, settings: Settings, providers: Iterable[Provider]
     secrets.conceal_all([settings.admin_token])
     for provider in providers:
         provider.auth.conceal(secrets)
+        secrets.conceal_all(provider.secrets.values())
     for sink in sinks:
         secrets.conceal_all(_secrets_of(sink))
         with suppress(SecretUnset):

@@ -33,13 +33,11 @@ def unknown_aliases(root: Path | None, settings: Settings, providers: Collection
     """The aliases in gateway.yaml that name no provider, each at its place."""
     document = _document(root)
     for path, behind in settings.aliases.items():
-        names = (
-            {("aliases", path): behind} if isinstance(behind, str) else {("aliases", path, key): behind[key] for key in behind}
-        )
+        names = {(): behind} if isinstance(behind, str) else {(header,): name for header, name in behind.items()}
         for place, name in names.items():
             if name not in providers:
                 hint = did_you_mean(name, providers) or "name a file in providers.d, without .yaml"
-                document.report(place, "unknown-provider", f"there is no provider `{legible(name)}`", hint)
+                document.report(("aliases", path, *place), "unknown-provider", f"there is no provider `{legible(name)}`", hint)
     return [problem for problem in document.problems if problem.rule == "unknown-provider"]
 
 

@@ -1,9 +1,10 @@
 """The expression language of the YAML files: the only importer of JSONPath and Jinja2."""
 
 from .documents import AnswerDocument, Body, Document, InboundDocument, OutboundDocument, ReplyDocument
-from .errors import ExpressionError
+from .errors import ExpressionError, FindsNothing
 from .expressions import Answer, Expression, Inbound, Outbound, Path, Remembered, Replying
 from .times import rfc3339, to_epoch, to_time
+from .written import Sealed, as_json
 
 __all__ = [
     "Answer",
@@ -12,6 +13,7 @@ __all__ = [
     "Document",
     "Expression",
     "ExpressionError",
+    "FindsNothing",
     "Inbound",
     "InboundDocument",
     "Outbound",
@@ -20,6 +22,8 @@ __all__ = [
     "Remembered",
     "ReplyDocument",
     "Replying",
+    "Sealed",
+    "as_json",
     "rfc3339",
     "to_epoch",
     "to_time",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 
 import msgspec
 
+from .errors import FindsNothing
 from .escaping import escape_json
 from .expressions import Answer, Expression, Inbound, Outbound, Replying
 from .quick import Writing
@@ -65,12 +66,16 @@ class Document:
         """Its value as Python, for generated code."""
         return _source(self.data, (), dict(self._expressions), writing)
 
+    def _asked(self, expression: Expression) -> Fill:
+        """What fills a leaf."""
+        return expression
+
     def _compile(self, data: Any, where: Where) -> Fill:
         match data:
             case str():
                 expression = self.leaf.read(data)
                 self._expressions.append((where, expression))
-                return expression
+                return self._asked(expression)
             case dict():
                 return _mapping({key: self._compile(value, (*where, key)) for key, value in data.items()})
             case list():
@@ -99,9 +104,18 @@ def _list(parts: list[Fill]) -> Fill:
 
 
 class InboundDocument(Document):
-    """A document over one item of a received webhook."""
+    """A document over one item of a received webhook. A leaf that prints what is missing is left out as well."""
 
     leaf = Inbound
+
+    def _asked(self, expression: Expression) -> Fill:
+        def fill(scope: Mapping[str, Any]) -> Any:
+            try:
+                return expression(scope)
+            except FindsNothing:
+                return None
+
+        return fill
 
 
 class ReplyDocument(Document):

@@ -10,7 +10,7 @@ import jinja2
 from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from .errors import ExpressionError
+from .errors import ExpressionError, FindsNothing
 from .functions import FUNCTIONS, LARGEST
 from .written import as_json, as_text, is_missing
 
@@ -30,7 +30,7 @@ class Missing(jinja2.ChainableUndefined):
     __slots__ = ()
 
     def __str__(self) -> str:
-        raise ExpressionError(f"{self._undefined_name or 'a value'} finds nothing")
+        raise FindsNothing(f"{self._undefined_name or 'a value'} finds nothing")
 
     def __html__(self) -> str:
         return self.__str__()
@@ -138,7 +138,7 @@ def _each(context: Mapping[str, Any], values: Any) -> Iterator[Any]:
 
 def _printable(value: Any) -> Any:
     if value is None:
-        raise ExpressionError("an expression finds nothing")
+        raise FindsNothing("an expression finds nothing")
     return value if isinstance(value, str | Missing) else as_text(value)
 
 

@@ -54,7 +54,7 @@ class Expression:
         try:
             return self._evaluate(scope)
         except ExpressionError as error:
-            raise ExpressionError(f"{_short(self.text)}: {error}") from None
+            raise type(error)(f"{_short(self.text)}: {error}") from None
 
     def source(self, writing: Writing, *, bounded: bool = False) -> str:
         """
@@ -116,14 +116,14 @@ class Inbound(Expression):
     """An expression over one item of a received webhook."""
 
     root = "item"
-    scope = frozenset({"item", "payload", "envelope", "headers", "query", "method", "path", "received_at"})
+    scope = frozenset({"item", "payload", "envelope", "headers", "query", "method", "path", "received_at", "segments"})
 
 
 class Replying(Expression):
     """An expression that answers a sender."""
 
     root = "payload"
-    scope = frozenset({"payload", "headers", "query", "method", "receipt"})
+    scope = frozenset({"payload", "headers", "query", "method", "receipt", "secrets"})
 
 
 class Outbound(Expression):

@@ -9,6 +9,20 @@ import msgspec
 
 from .errors import ExpressionError
 
+
+class Sealed:
+    """A secret that an expression may hand on to a function, and not say."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """What it is."""
+        return self._value
+
+
 _HALF = "a text holds half a character (a lone surrogate) and cannot be written"
 
 
@@ -44,6 +58,8 @@ def _inner(value: Any) -> Any:
         return str.__str__(value)
     if is_missing(value):
         return None
+    if isinstance(value, Sealed):
+        raise ExpressionError("a secret is not said; give it to a function that takes one, as in `hmac(secrets.key)`")
     raise ExpressionError(f"{type(value).__name__} is no value")
 
 

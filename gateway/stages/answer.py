@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import Undecodable, Undelivered
-from ..expr import ExpressionError, Inbound, ReplyDocument, Replying
+from ..expr import ExpressionError, Inbound, ReplyDocument, Replying, as_json
 from ..model import Receipt, Webhook
 from ..values import Keys, Pattern
 
@@ -153,7 +153,7 @@ def fill(reply: Reply, scope: Mapping[str, Any]) -> Answer:
     """A reply with its expressions filled in. Raises Undecodable where what it says is not in the message."""
     try:
         headers = {name.lower(): _one_line(value(scope)) for name, value in reply.headers.items()}
-        json = None if reply.json is None else msgspec.json.encode(reply.json(scope))
+        json = None if reply.json is None else as_json(reply.json(scope)).encode()
         text = "" if reply.text is None else _said(reply.text(scope))[:LONGEST_TEXT]
     except ExpressionError as error:
         raise Undecodable(f"this message lacks what its answer needs: {error}", reason="reply") from None
@@ -165,7 +165,7 @@ def _answer(status: int, headers: dict[str, str], type: str, body: bytes) -> Ans
 
 
 def _said(value: Any) -> str:
-    return "" if value is None else value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    return "" if value is None else value if isinstance(value, str) else as_json(value)
 
 
 def _one_line(value: Any) -> str:

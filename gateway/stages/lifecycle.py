@@ -119,6 +119,5 @@ def _decision(incident: Incident, tell: tuple[str, ...]) -> Decision:
 
 
 def _resolve_at(event: Event, rules: Lifecycle) -> float | None:
-    if rules.resolve_after is None:
-        return None
-    return datetime.fromisoformat(event.received_at).timestamp() + rules.resolve_after
+    after = rules.resolve_after if event.resolve_after is None else event.resolve_after
+    return None if after is None else datetime.fromisoformat(event.received_at).timestamp() + after

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import msgspec
 
 from ..config.schema import Provider, ProviderTest
 from ..errors import SecretUnset, StageError, Unverified
-from ..expr import ExpressionError
+from ..expr import ExpressionError, Sealed
 from ..model import Webhook
-from ..reading import Understood, understand
-from ..stages.answer import Reply, fill
+from ..reading import Understood, greeting_before_proof, understand
+from ..stages.answer import Handshake, Reply, fill
 from ..stages.verify import verify
 from .outcome import Outcome, counted, differences
 from .samples import NOW, clock, sample_webhook
@@ -30,13 +31,17 @@ def _failures(name: str, provider: Provider, test: ProviderTest) -> Iterator[str
     try:
         now = clock(test.now)
         webhook = sample_webhook(name, test.webhook, test.now or NOW)
+        handshake, scope = greeting_before_proof(provider, webhook)
+        if handshake is not None:
+            yield from _reply_failures(provider, handshake, scope, test)
+            return
         refusal = _refusal(provider, webhook, test, now.timestamp())
         if refusal or test.refused:
             yield from _refusal_failures(refusal, test)
             return
         understood = understand(provider, webhook)
         if understood.handshake is not None or test.reply is not None:
-            yield from _reply_failures(understood, test)
+            yield from _reply_failures(provider, understood.handshake, understood.scope, test)
         else:
             yield from _event_failures(understood, test)
     except StageError as error:
@@ -69,13 +74,16 @@ def _refusal_failures(refusal: str, test: ProviderTest) -> Iterator[str]:
         yield "it was not refused"
 
 
-def _reply_failures(understood: Understood, test: ProviderTest) -> Iterator[str]:
-    if understood.handshake is None:
+def _reply_failures(
+    provider: Provider, handshake: Handshake | None, scope: Mapping[str, Any], test: ProviderTest
+) -> Iterator[str]:
+    if handshake is None:
         yield "reply: it is no handshake, so there is no reply"
         return
     if test.expect:
         yield f"events: expected {len(test.expect)}, but it is a handshake, which tells of nothing"
-    answer = fill(understood.handshake.reply or Reply(), understood.scope)
+    secrets = {name: Sealed(test.secrets.get(str(reference), "")) for name, reference in provider.secrets.items()}
+    answer = fill(handshake.reply or Reply(), {**scope, "secrets": secrets})
     kind = "json" if "json" in answer.headers["content-type"] else "text"
     body = msgspec.json.decode(answer.body) if kind == "json" else answer.body.decode()
     got = {"status": answer.status, "headers": answer.headers, kind: body}

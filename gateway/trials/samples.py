@@ -36,17 +36,18 @@ def sample_webhook(name: str, sample: SampleWebhook, now: str) -> Webhook:
     headers = {key.lower(): value for key, value in sample.headers.items()}
     if sample.text is None:
         headers.setdefault("content-type", "application/json")
-    query = urlencode(sample.query)
+    query, path = urlencode(sample.query), sample.path and f"/{sample.path.strip('/')}"
     return Webhook(
         id=TEST_ID,
         provider=name,
         received_at=datetime.fromisoformat(now),
         body=written(sample.text, sample.payload).encode(),
         method=sample.method,
-        url=f"http://gateway.test/webhooks/{name}" + (f"?{query}" if query else ""),
+        url=f"http://gateway.test/webhooks/{name}{path}" + (f"?{query}" if query else ""),
         headers=headers,
         query=dict(sample.query),
         client="127.0.0.1",
+        rest=path.strip("/"),
     )
 
 

@@ -41,7 +41,7 @@ def test_where_all_is_well_it_says_so(gateway, port):
         "ok    descriptors: #",
         "ok    memory: no limit is set",
         "ok    clock: #",
-        "ok    configuration: providers: 8, sinks on: 1",
+        "ok    configuration: providers: 46, sinks on: 1",
         f"ok    port: 127.0.0.1:{'#' if port > 999 else port} is free",
         "ok    store: gateway.db will be made; # are free",
     ]

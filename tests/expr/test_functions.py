@@ -34,7 +34,7 @@ def test_a_function_is_registered_once_under_its_own_name():
 @pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - {"default", "length", "table"}))
 def test_what_is_missing_stays_missing(name):
     arguments = {
-        "truncate": "(5)", "replace": "('a', 'b')", "capture": "('a')", "matches": "('a')", "where": "('a', 1)", "merge": "({})", "prefixed": "('a')",
+        "truncate": "(5)", "replace": "('a', 'b')", "capture": "('a')", "matches": "('a')", "where": "('a', 1)", "merge": "({})", "prefixed": "('a')", "hmac": "('k')",
     }  # fmt: skip
     assert value(f"{{{{ item.x | {name}{arguments.get(name, '')} }}}}") is None
 

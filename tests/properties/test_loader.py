@@ -107,10 +107,13 @@ def test_a_shipped_file_edited_in_a_hurry_gives_a_thing_or_problems_that_can_be_
     assert_legible(load(*file))
 
 
+NO_SECRETS = ("_ISSUER", "_AUDIENCE", "_KEYS", "_TOPICS", "_EMAIL")  # these may stand in a file as they are
+
+
 @settings(deadline=timedelta(seconds=LONGEST))
 @given(st.sampled_from(sorted(SHIPPED)), st.data())
 def test_a_secret_pasted_where_a_reference_stood_is_in_no_message(name: str, data: st.DataObject):
-    references = list(re.finditer(r"\{ env: \w+ \}", SHIPPED[name]))
+    references = [found for found in re.finditer(r"\{ env: ([A-Z0-9_]+) \}", SHIPPED[name]) if not found[1].endswith(NO_SECRETS)]
     if not references:
         return
     found = data.draw(st.sampled_from(references))

@@ -22,12 +22,15 @@ OUTCOMES = [outcome for name, provider in CONFIG.providers.items() for outcome i
 ]
 VENDORS = re.compile(
     r"alertmanager|prometheus|grafana|datadog|sentry|github|gitlab|bitbucket|cloudwatch|splunk|slack|elastic|pagerduty|opsgenie"
-    r"|newrelic|dynatrace|honeycomb|pingdom|stripe|svix|posthog|zabbix|nagios|victorops|discord|twilio|jira|servicenow",
+    r"|newrelic|dynatrace|honeycomb|pingdom|stripe|svix|posthog|zabbix|nagios|victorops|discord|twilio|jira|servicenow"
+    r"|azure|appdynamics|uptime|checkmk|statuscake|site24x7|healthchecks|rollbar|argocd|falco|cloudflare|netdata|eventbridge"
+    r"|amazon|google|microsoft|better",
     re.IGNORECASE,
 )
 # Words that are a name of ours or a format's: where they stand and why.
 ALLOWED = {
     "gateway/cli/serve.py": "the first curl that a newcomer pastes is a real body",
+    "gateway/stages/verify/sns.py": "a signature scheme that no data could describe",
     "gateway/telemetry.py": "prometheus_client: the format of /metrics",
     "gateway/cli/reference.py": "prometheus_client: the format of /metrics",
     "gateway/web/health.py": "the format of /metrics",
@@ -52,7 +55,14 @@ def test_every_shipped_file_has_tests_of_its_own(kind):
 
 
 def test_the_catalogue_is_what_the_issue_names():
-    assert sorted(CONFIG.providers) == ["cloudwatch", "datadog", "generic", "github", "grafana", "prometheus", "sentry", "splunk"]
+    named = """
+        aws-eventbridge azure-monitor better-uptime bitbucket cloudwatch datadog dynatrace appdynamics elastic github gitlab
+        google-cloud-monitoring grafana honeycomb newrelic pagerduty pingdom posthog prometheus sentry splunk splunk-oncall
+        splunk-observability uptime-kuma uptimerobot generic opsgenie zabbix checkmk nagios statuscake site24x7 healthchecks
+        rollbar argocd falco cloudflare netdata cloudevents standard-webhooks slack stripe azure-event-grid gcp-pubsub
+        pagerduty-events alertmanager-api
+    """
+    assert sorted(CONFIG.providers) == sorted(named.split())
     assert sorted(CONFIG.known_sinks) == [
         "console",
         "datadog-events",
@@ -67,7 +77,7 @@ def test_the_catalogue_is_what_the_issue_names():
 
 def test_a_provider_file_is_at_most_45_lines_in_the_median_without_comments_and_tests():
     sizes = sorted(_lines(source.path) for source in catalogue_sources() if source.kind == "providers.d")
-    assert sizes[len(sizes) // 2] <= 70  # issue 4 wants 45; the eight here hold the two largest
+    assert sizes[len(sizes) // 2] <= 45
 
 
 def _lines(path: Path) -> int:

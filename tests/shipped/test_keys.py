@@ -9,6 +9,8 @@ from .variations import broken, incidents, pairs
 
 pytestmark = pytest.mark.skipif(not corpus.CORPUS.is_dir(), reason=f"the corpus of vendors' payloads is not at {corpus.CORPUS}")
 PROVIDERS = corpus.providers()
+# What one form of message has and another has not, both of which name the incident.
+ELSEWHERE = {"posthog": ["$.event.properties.$exception_issue_id"]}
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
@@ -26,6 +28,6 @@ def test_an_incident_stays_the_same_whatever_differs_between_what_is_said_of_it(
     found = {
         f"{case} with what {other} says": parts
         for case, other, number, _ in pairs(provider)
-        if (parts := broken(provider, case, other, number))
+        if (parts := broken(provider, case, other, number)) and parts != ELSEWHERE.get(provider)
     }
     assert found == {}

@@ -83,18 +83,15 @@ def mutations(door: Door) -> Iterator[tuple[str, Webhook]]:
     sent, scheme = door.sent, door.spoken()
     if not isinstance(scheme, AnySignature):
         return
-    for at in {0, len(sent.body) // 2, len(sent.body) - 1}:
+    for at in {0, len(sent.body) // 2, len(sent.body) - 1} if sent.body else ():
         flipped = sent.body[:at] + bytes([sent.body[at] ^ 1]) + sent.body[at + 1 :]
         yield f"a bit of byte {at}", replace(sent, body=flipped)
     yield "a byte more", replace(sent, body=sent.body + b"1")
-    name = next(
-        name for name in (scheme.signature.header.lower(), *map(str.lower, scheme.aliases.values())) if name in sent.headers
-    )
+    name, prefix = _header(scheme, scheme.signature.header, sent), scheme.signature.prefix
     value = sent.headers[name]
     yield "no signature", replace(sent, headers={key: each for key, each in sent.headers.items() if key != name})
     yield "an empty signature", replace(sent, headers=sent.headers | {name: ""})
     yield "two of them", replace(sent, repeated=frozenset({name}))
-    prefix = scheme.signature.prefix
     yield (
         "another prefix",
         replace(sent, headers=sent.headers | {name: value.replace(prefix, "v9=") if prefix else f"v9={value}"}),
@@ -104,11 +101,15 @@ def mutations(door: Door) -> Iterator[tuple[str, Webhook]]:
         replace(sent, headers=sent.headers | {name: re.sub(r"[0-9A-Za-z+/]{27,}=*", _written_otherwise, value)}),
     )
     if scheme.timestamp is not None:
-        clock = next(
-            key for key in (scheme.timestamp.header.lower(), *map(str.lower, scheme.aliases.values())) if key in sent.headers
-        )
+        clock = _header(scheme, scheme.timestamp.header, sent)
         later = re.sub(r"\b\d{10}\b", lambda found: str(int(found[0]) + 1), sent.headers[clock])
         yield "another timestamp", replace(sent, headers=sent.headers | {clock: later})
+
+
+def _header(scheme: AnySignature, name: str, sent: Webhook) -> str:
+    """The name under which a header came."""
+    aliases = {own.lower(): other.lower() for own, other in scheme.aliases.items()}
+    return name.lower() if name.lower() in sent.headers else aliases[name.lower()]
 
 
 def _written_otherwise(found: re.Match[str]) -> str:
@@ -130,9 +131,8 @@ def test_a_changed_one_does_not(provider, case):
     let_in = [what for what, sent in mutations(door) if door.opens(sent)]
     assert let_in == []
     if not door.published:
-        assert [door.opens(door.sent, door.secrets(value)) for value in ("", " ", "another-secret", door.secret[:-1])] == [
-            False
-        ] * 4
+        near = door.secret[:10] + ("A" if door.secret[10] != "A" else "B") + door.secret[11:]
+        assert [door.opens(door.sent, door.secrets(value)) for value in ("", " ", "another-secret", near)] == [False] * 4
     clock = getattr(door.spoken(), "timestamp", None)
     if clock is not None:
         assert [door.opens(door.sent, now=door.now + seconds * (clock.tolerance * 2 + 1)) for seconds in (-1, 1)] == [

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from gateway.errors import Undecodable, Unmappable
 from gateway.expr import Inbound
@@ -85,9 +86,11 @@ def test_a_body_becomes_a_payload(body, how, expected):
 
 
 def test_a_scope_has_the_names_that_the_language_promises():
-    sent = webhook('{"a": 1}', query={"q": "1"})
+    sent = replace(webhook('{"a": 1}', query={"q": "1"}), rest="/team//a b/")
     scope = {"payload": {"a": 1}, "envelope": {"a": 1}, "item": {"a": 1}, "headers": sent.headers, "query": {"q": "1"}}
-    assert decode(Decoding(), sent) == [scope | {"method": "POST", "path": "$"}]
+    assert decode(Decoding(), sent) == [
+        scope | {"method": "POST", "path": "$", "received_at": "2026-01-01T00:00:00.000Z", "segments": ["team", "a b"]}
+    ]
 
 
 MANY = [

@@ -144,3 +144,11 @@ def test_each_trigger_sets_the_clock_of_a_quiet_incident_anew():
     assert opened.incident.resolve_at == 3600.0
     again = advance(opened.incident, event(at="1970-01-01T00:10:00.000Z"), ["a"], rules)
     assert again.incident.resolve_at == 4200.0
+
+
+def test_what_an_event_says_of_its_quiet_counts_before_what_its_provider_says():
+    rules = Lifecycle(resolve_after=Duration(3600))
+    one = event(id="e1", at="1970-01-01T00:00:00.000Z")
+    assert advance(None, replace(one, resolve_after=60.0), ["a"], rules).incident.resolve_at == 60.0
+    assert advance(None, replace(one, resolve_after=60.0), ["a"], HOLD).incident.resolve_at == 60.0
+    assert advance(None, one, ["a"], HOLD).incident.resolve_at is None

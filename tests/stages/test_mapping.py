@@ -7,8 +7,9 @@ import pytest
 
 from gateway.config.decode import decode
 from gateway.config.yaml import Document
+from gateway.expr import Inbound
 from gateway.model import DeadItem, Event, Webhook
-from gateway.stages.mapping import MOST_ITEMS, Mapped, Reading, flat, read_events
+from gateway.stages.mapping import MOST_ITEMS, Fields, Mapped, Reading, flat, read_events
 
 NOW = datetime(2026, 3, 12, 8, 0, 0, 123456, tzinfo=UTC)
 WEBHOOK = Webhook(id="w", provider="prom", received_at=NOW)
@@ -152,10 +153,9 @@ LOST = [
     (ALERT | {"level": "p1"}, "", "severity: 'p1' is in no row of the table, and there is no default"),
     (ALERT | {"level": ["high"]}, "", "severity: $.level finds a list, and a word is wanted; say which part of it"),
     (ALERT | {"labels": ["a"]}, "  labels: $.labels", "labels: a mapping is wanted, and 'a' was found"),
-    (ALERT, "  source: on {{ item.host }}", "source: on {{ item.host }}: item.host finds nothing"),
-    (ALERT, "  details: { a: [ 'x{{ item.b }}' ] }", "details: x{{ item.b }}: item.b finds nothing"),
+    (ALERT, "  source: '{{ item.title | number }}'", "source: {{ item.title | number }}: 'Disk full' is no number"),
     (ALERT | {"a": "{"}, "  url: '{{ item.a | from_json }}'", "url: {{ item.a | from_json }}: '{' is not JSON"),
-    (ALERT, "  url: '{{ u }}'\nlet: { v: 'x{{ item.v }}', u: '{{ v }}' }", "let.v: x{{ item.v }}: item.v finds nothing"),
+    (ALERT, "  url: '{{ u }}'\nlet: { v: '{{ item.title | number }}', u: '{{ v }}' }", "let.v: {{ item.title | number }}: 'Disk full' is no number"),
     (None, "", "action: $.status finds nothing, and there is no `absent`"),
     ("text", "", "action: $.status finds nothing, and there is no `absent`"),
     ([[]], "", "action: $.status finds nothing, and there is no `absent`"),
@@ -166,6 +166,49 @@ LOST = [
 def test_what_cannot_be_mapped_is_a_dead_letter_that_says_which_field_and_why(payload, more, message):
     reason = "expression" if message.startswith("let") else None
     assert mapped(PLAIN + more, payload) == Mapped(dead=(dead(message, reason=reason),))
+
+
+LEFT_OUT = [
+    ("  source: on {{ item.host }}", {"source": ""}),
+    ("  type: 'x{{ item.kind }}'\n  url: 'https://a.test/{{ item.id }}'", {"type": "", "url": ""}),
+    ("  details: { a: [ 'x{{ item.b }}', y ], b: $.title }", {"details": {"a": ["y"], "b": "Disk full"}}),
+    ("  labels: { a: 'x{{ item.b }}', b: 'x{{ item.title }}' }", {"labels": {"b": "xDisk full"}}),
+    ("  source: \"{{ v or 'none' }}\"\nlet: { v: 'x{{ item.v }}' }", {"source": "none"}),
+    ("  source: '{{ u }}'\nlet: { v: 'x{{ item.v }}', u: '{{ v }}' }", {"source": ""}),
+]
+
+
+@pytest.mark.parametrize(("more", "fields"), LEFT_OUT)
+def test_what_is_not_required_and_prints_what_is_missing_is_left_out(more, fields):
+    found = mapped(PLAIN + more, ALERT)
+    assert (found.dead, [{name: getattr(event, name) for name in fields} for event in found.events]) == ((), [fields])
+
+
+def test_a_required_field_that_prints_what_is_missing_says_what_that_is():
+    text = PLAIN.replace("$.title", "on {{ item.host }}")
+    assert mapped(text, ALERT) == Mapped(dead=(dead("summary: on {{ item.host }}: item.host finds nothing"),))
+
+
+AFTER = [
+    ("  resolve_after: 24h", {}, 86400.0),
+    ("  resolve_after: \"{{ '30d' if item.kind == 'ssl' }}\"", {"kind": "ssl"}, 2_592_000.0),
+    ("  resolve_after: \"{{ '30d' if item.kind == 'ssl' }}\"", {"kind": "tcp"}, None),
+    ("  resolve_after: $.after", {"after": "1.5h"}, 5400.0),
+    ("", {}, None),
+]
+
+
+@pytest.mark.parametrize(("more", "said", "seconds"), AFTER)
+def test_an_event_says_after_how_much_quiet_its_incident_resolves(more, said, seconds):
+    (event,) = mapped(PLAIN + more, ALERT | said).events
+    assert event.resolve_after == seconds
+
+
+def test_a_duration_that_is_none_is_a_dead_letter_and_one_that_is_written_out_is_found_at_load():
+    message = "resolve_after: 'soon' is not a duration; write it like 500ms, 10s, 5m, 24h or 7d"
+    assert mapped(PLAIN + "  resolve_after: $.after", ALERT | {"after": "soon"}) == Mapped(dead=(dead(message),))
+    with pytest.raises(ValueError, match=r"^resolve_after: 'soon' is not a duration; write it like 500ms, 10s, 5m, 24h or 7d$"):
+        Fields(resolve_after=Inbound.read("soon"))
 
 
 def test_one_bad_item_leaves_the_others_and_is_named_by_its_index_over_all_payloads():
@@ -231,9 +274,10 @@ def test_what_no_case_speaks_of_is_ignored_and_counted():
 
 
 def test_where_the_kind_cannot_be_told_the_whole_webhook_is_a_dead_letter():
-    text = PLAIN + "let: { kind: 'x{{ item.k }}' }\ncases: [ { when: \"{{ kind == 'xa' }}\" }, { when: 'y{{ item.j }}' } ]"
-    assert mapped(text, {}) == Mapped(dead=(dead("let.kind: x{{ item.k }}: item.k finds nothing", -1, "cases"),))
-    second = mapped(text, ALERT | {"k": "b"})
+    text = PLAIN + "let: { kind: '{{ item.k | number }}' }\ncases: [ { when: '{{ kind == 1 }}' }, { when: 'y{{ item.j }}' } ]"
+    first = mapped(text, ALERT | {"k": "b"})
+    assert first == Mapped(dead=(dead("let.kind: {{ item.k | number }}: 'b' is no number", -1, "cases"),))
+    second = mapped(text, ALERT | {"k": 2})
     assert second == Mapped(dead=(dead("cases[1].when: y{{ item.j }}: item.j finds nothing", -1, "cases"),))
 
 

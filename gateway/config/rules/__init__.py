@@ -27,12 +27,21 @@ from .providers import (
     unreachable_redactions,
 )
 from .settings import shadowing_aliases, wrong_settings
-from .shared import forgotten_braces, rows_alike, same_test_names, secrets_written_out, unknown_names, unknown_tables
-from .sinks import meaningless_tests, same_step_names, unknown_fields, unknown_variables
+from .shared import (
+    forgotten_braces,
+    rows_alike,
+    same_test_names,
+    secrets_written_out,
+    unknown_names,
+    unknown_tables,
+    unknown_variables,
+)
+from .sinks import meaningless_tests, same_step_names, unknown_fields
 
 _BOTH: Mapping[str, Rule] = {
     "unknown-name": unknown_names,
     "unknown-table": unknown_tables,
+    "unknown-variable": unknown_variables,
     "no-braces": forgotten_braces,
     "table": rows_alike,
     "test-name": same_test_names,
@@ -52,7 +61,6 @@ PROVIDER_RULES: Mapping[str, Rule] = {
 }
 SINK_RULES: Mapping[str, Rule] = {
     **_BOTH,
-    "unknown-variable": unknown_variables,
     "unknown-field": unknown_fields,
     "step-name": same_step_names,
     "test-event": meaningless_tests,

@@ -27,7 +27,7 @@ def unknown_names(thing: Provider | Sink) -> Iterator[Finding]:
     """
     for path, expression in expressions(thing):
         known = expression.scope | (_lets_above(thing, path) if isinstance(thing, Provider) else set())
-        known -= _not_here(thing, path) if isinstance(thing, Sink) else set()
+        known -= _not_here(thing, path) if isinstance(thing, Sink) else _not_answered(path)
         for name in sorted(expression.names - known):
             yield Finding(path, f"the name `{name}` is not known here", _on_name(thing, name, expression, known), name)
 
@@ -53,6 +53,11 @@ def _lets_above(provider: Provider, path: Place) -> set[str]:
         case ("cases" | "map", *_):
             return set(shared)
     return set()
+
+
+def _not_answered(path: Place) -> set[str]:
+    """Secrets are for challenges; what was accepted is known only in the answer to it."""
+    return {"secrets"} if path[0] == "reply" else {"receipt"} if path[0] == "handshake" else set()
 
 
 def _not_here(sink: Sink, path: Place) -> set[str]:
@@ -110,6 +115,27 @@ def rows_alike(thing: Provider | Sink) -> Iterator[Finding]:
                 message = f"the same row as `{legible(other)}`: upper and lower case make no difference"
                 yield Finding(("tables", name, row), message, "keep one of them", key=True)
             first.setdefault(row.lower(), row)
+
+
+def unknown_variables(thing: Provider | Sink) -> Iterator[Finding]:
+    """
+    An expression takes a variable, a secret or a memory that nothing in the file puts there.
+
+    `vars.url` stands under `vars`, `secrets.token` under `secrets`, and `memory.number` is what some step's `remember` keeps.
+
+        url: "{{ vars.ulr }}/events"     # did you mean `url`?
+    """
+    known = {"vars": set(thing.vars), "secrets": set(thing.secrets), "memory": set[str]()}
+    if isinstance(thing, Sink):
+        known["memory"] = {name for step in thing.steps for name in step.remember}
+    for path, expression in expressions(thing):
+        kinds = "|".join(known.keys() & expression.scope)
+        code = " ".join(CODE.findall(expression.text))
+        for kind, name in dict.fromkeys(re.findall(rf"(?<![\w.'\"])({kinds})\.(\w+)", code) if kinds else ()):
+            if name not in known[kind]:
+                place = "the `remember` of a step" if kind == "memory" else f"`{kind}`"
+                hint = hints.did_you_mean(name, sorted(known[kind])) or f"add `{name}` to {place}"
+                yield Finding(path, f"there is no `{kind}.{name}` in this file", hint, f"{kind}.{name}")
 
 
 def unknown_tables(thing: Provider | Sink) -> Iterator[Finding]:

@@ -17,28 +17,6 @@ FIELDS: Mapping[str, Sequence[str]] = {"event": Event.__struct_fields__, "incide
 WORDS: Mapping[str, Sequence[str]] = {"action": get_args(Action), "severity": get_args(Severity)}
 
 
-def unknown_variables(sink: Sink) -> Iterator[Finding]:
-    """
-    A sink's expression takes a variable, a secret or a memory that nothing in the file puts there.
-
-    `vars.url` stands under `vars`, `secrets.token` under `secrets`, and `memory.number` is what some step's `remember` keeps.
-
-        url: "{{ vars.ulr }}/events"     # did you mean `url`?
-    """
-    known = {
-        "vars": set(sink.vars),
-        "secrets": set(sink.secrets),
-        "memory": {name for step in sink.steps for name in step.remember},
-    }
-    for path, expression in expressions(sink):
-        code = " ".join(CODE.findall(expression.text))
-        for kind, name in dict.fromkeys(re.findall(r"(?<![\w.'\"])(vars|secrets|memory)\.(\w+)", code)):
-            if name not in known[kind]:
-                place = "the `remember` of a step" if kind == "memory" else f"`{kind}`"
-                hint = hints.did_you_mean(name, sorted(known[kind])) or f"add `{name}` to {place}"
-                yield Finding(path, f"there is no `{kind}.{name}` in this file", hint, f"{kind}.{name}")
-
-
 def unknown_fields(sink: Sink) -> Iterator[Finding]:
     """
     A sink's expression takes a field that no event, or no incident, has.

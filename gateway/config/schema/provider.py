@@ -79,7 +79,7 @@ class Provider(Reading, frozen=True, kw_only=True):
     lifecycle: How its incidents live.
     tables: Tables for the `table` function.
     vars: Values that are not secret.
-    secrets: Secrets for `poll`.
+    secrets: Secrets for computed answers, as in `reply: { text: "{{ query.challenge | hmac(secrets.key) }}" }`.
     poll: For a source that is asked instead of sending.
     tests: Tests that travel with the file.
     """

@@ -17,6 +17,7 @@ class SampleWebhook(Keys, frozen=True):
     method: The HTTP method.
     headers: Its headers.
     query: Its query parameters.
+    path: What follows the provider's name in its path.
     payload: The body as data; sent as JSON.
     text: The body as text, where the bytes matter.
     """
@@ -24,6 +25,7 @@ class SampleWebhook(Keys, frozen=True):
     method: Method = "POST"
     headers: dict[str, str] = {}
     query: dict[str, str] = {}
+    path: str = ""
     payload: Any = None
     text: str | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64 as _base64
 import hashlib
+import hmac as _hmac
 import html
 import re
 from typing import Any
@@ -12,8 +13,8 @@ from urllib.parse import quote, unquote
 import msgspec
 
 from ..errors import ExpressionError
-from ..written import as_bytes, as_json, as_text, shown
-from .registry import check_size, function
+from ..written import Sealed, as_bytes, as_json, as_text, shown
+from .registry import Encoding, Hash, check_size, function
 
 _NUMBER = re.compile(r"[+-]?(?:(\d{1,4300})|\d{0,300}\.?\d{1,300}(?:[eE][+-]?\d{1,3})?)", re.ASCII)
 _MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in r"\`*_{}[]()<>#+-.!|~"})
@@ -33,6 +34,19 @@ def number(value: Any) -> int | float:
     if read - read != 0:  # infinite, or not a number
         raise ExpressionError(f"{text[:80]!r} is no number")
     return read
+
+
+@function
+def hmac(value: Any, key: Any, algorithm: Hash = "sha256", encoding: Encoding = "hex") -> str:
+    """
+    The HMAC of a text, as some senders want their challenge answered; `key` is a secret: `secrets.challenge`.
+
+    >>> hmac("what do ya want for nothing?", "Jefe")
+    '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843'
+    """
+    secret = key.reveal() if isinstance(key, Sealed) else as_text(key)
+    digest = _hmac.digest(secret.encode(), as_bytes(value), algorithm)
+    return digest.hex() if encoding == "hex" else _base64.b64encode(digest).decode()
 
 
 @function

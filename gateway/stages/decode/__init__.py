@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import Unmappable
 from ...expr import ExpressionError, Inbound, rfc3339
 from ...model import Webhook
-from .body import Decoding
+from .body import Decoding, is_in_query
 from .formats import payloads_of
 from .forms import MOST_FIELDS
 from .json import DEEPEST, MOST_PAYLOADS, is_too_deep
@@ -41,6 +41,7 @@ def scope_of(webhook: Webhook, payload: Any) -> Scope:
         "method": webhook.method,
         "path": "$",
         "received_at": rfc3339(webhook.received_at),
+        "segments": [segment for segment in webhook.rest.split("/") if segment],
     }
 
 
@@ -55,4 +56,4 @@ def _unwrapped(unwrap: Inbound, scope: Scope) -> Scope:
     return scope if inner is None else scope | {"payload": inner, "item": inner}
 
 
-__all__ = ["DEEPEST", "MOST_FIELDS", "MOST_PAYLOADS", "Decoding", "decode", "redacted", "scope_of"]
+__all__ = ["DEEPEST", "MOST_FIELDS", "MOST_PAYLOADS", "Decoding", "decode", "is_in_query", "redacted", "scope_of"]

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import Unmappable
-from ...expr import ExpressionError, Inbound, to_time
+from ...expr import ExpressionError, FindsNothing, Inbound, to_time
 from ...model import Action, Event, Webhook
 from .items import with_lets
-from .texts import LONGEST_SUMMARY, flat, short
+from .texts import LONGEST_SUMMARY, flat, seconds_of, short
 from .vocabulary import Case, Fields
 
 
@@ -28,17 +28,18 @@ def event_of(
         webhook_id=webhook.id,
         provider=webhook.provider,
         project=project,
-        type=_text("type", fields.type, scope),
+        type=_optional("type", fields.type, scope),
         action=action,
         dedup_key=_dedup_key(fields, scope, action),
         severity=_of("severity", fields.severity, scope),
         summary=_required("summary", fields.summary, scope)[:LONGEST_SUMMARY],
-        source=_text("source", fields.source, scope),
+        source=_optional("source", fields.source, scope),
         occurred_at=_occurred_at(fields, scope) or received_at,
         received_at=received_at,
-        url=_text("url", fields.url, scope),
+        url=_optional("url", fields.url, scope),
         labels=_labels(fields, scope),
         details=_of("details", fields.details, scope) if fields.details else None,
+        resolve_after=_resolve_after(fields, scope),
     )
 
 
@@ -51,6 +52,16 @@ def _of(name: str, expression: Any, scope: Mapping[str, Any]) -> Any:
 
 def _text(name: str, expression: Inbound | None, scope: Mapping[str, Any]) -> str:
     return "" if expression is None else " ".join(flat(_of(name, expression, scope)).split())
+
+
+def _optional(name: str, expression: Inbound | None, scope: Mapping[str, Any]) -> str:
+    """The same where nothing depends on it: what prints a part that is not there is left out, and the event is told."""
+    try:
+        return "" if expression is None else " ".join(flat(expression(scope)).split())
+    except FindsNothing:
+        return ""
+    except (ExpressionError, ValueError) as error:
+        raise Unmappable(f"{name}: {error}", reason=name) from None
 
 
 def _required(name: str, expression: Inbound | None, scope: Mapping[str, Any]) -> str:
@@ -72,6 +83,14 @@ def _occurred_at(fields: Fields, scope: Mapping[str, Any]) -> str | None:
         return None if fields.occurred_at is None else to_time(fields.occurred_at(scope))
     except (ExpressionError, ValueError):
         return None
+
+
+def _resolve_after(fields: Fields, scope: Mapping[str, Any]) -> float | None:
+    found = _of("resolve_after", fields.resolve_after, scope) if fields.resolve_after else None
+    try:
+        return seconds_of(found)
+    except ValueError as error:
+        raise Unmappable(f"resolve_after: {error}", reason="resolve_after") from None
 
 
 def _labels(fields: Fields, scope: Mapping[str, Any]) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...expr import ExpressionError
+from ...expr import ExpressionError, FindsNothing
 from .vocabulary import Case, Let, Reading
 
 
@@ -45,13 +45,18 @@ def _speaking(reading: Reading, scope: dict[str, Any]) -> Case | None:
 
 
 def with_lets(lets: Mapping[str, Let], scope: dict[str, Any]) -> dict[str, Any]:
-    """The scope with these names in it, each of which may stand on those before it. Raises ExpressionError."""
+    """
+    The scope with these names in it, each of which may stand on those before it; one that prints what is missing is nothing.
+    Raises ExpressionError.
+    """
     if not lets:
         return scope
     named = dict(scope)
     for name, let in lets.items():
         try:
             named[name] = let(named)
+        except FindsNothing:
+            named[name] = None
         except (ExpressionError, ValueError) as error:
             raise ExpressionError(f"let.{name}: {error}") from None
     return named

@@ -15,7 +15,7 @@ from ...expr.environment import Missing
 from ...expr.quick import Unusual, Writing
 from ...model import Event, Webhook
 from ..words import Words
-from .texts import LONGEST_SUMMARY, flat, short
+from .texts import LONGEST_SUMMARY, flat, seconds_of, short
 
 if TYPE_CHECKING:
     from .vocabulary import Case, Fields
@@ -31,7 +31,15 @@ def quick_event(case: Case) -> QuickEvent:
     What it raises says nothing but that `event_of` must do it.
     """
     writing = Writing(statements=[])
-    writing.names |= {"Event": Event, "Unusual": Unusual, "labelled": _labelled, "line": _line, "short": short, "time": to_time}
+    writing.names |= {
+        "Event": Event,
+        "Unusual": Unusual,
+        "labelled": _labelled,
+        "line": _line,
+        "short": short,
+        "seconds": seconds_of,
+        "time": to_time,
+    }
     named = _names(case, writing)
     _fields(case.map, writing)
     body = [line for line in writing.statements if writing.asks or line not in named]
@@ -98,6 +106,7 @@ def _fields(fields: Fields, writing: Writing) -> None:
         "url": text(fields.url),
         "labels": f"labelled({value(fields.labels)})",
         "details": value(fields.details),
+        "resolve_after": "None" if fields.resolve_after is None else f"seconds({fields.resolve_after.source(writing)})",
     }
     write(f"return Event({', '.join(f'{name}={source}' for name, source in given.items())})")
 

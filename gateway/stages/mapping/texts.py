@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ...values import Duration
 from ..words import EXACT
 
 LONGEST_SUMMARY = 1024  # characters: what the narrowest common event format takes
@@ -29,6 +30,11 @@ def flat(value: Any) -> str:
         case dict():
             return msgspec.json.encode(value).decode()
     return str(value)
+
+
+def seconds_of(value: Any) -> float | None:
+    """A duration as seconds; None for what is missing. Raises ValueError."""
+    return float(Duration.read(flat(value))) if value else None
 
 
 def short(key: str) -> str:

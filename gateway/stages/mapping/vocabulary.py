@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
+from msgspec.structs import replace
+
 from ...expr import Inbound, InboundDocument, Path
 from ...expr.functions.patterns import compiled
-from ...values import Keys
+from ...values import Duration, Keys
 from ..words import ActionLookup, Lookup, SeverityLookup
 from .quick import QuickEvent, quick_event
 
@@ -54,6 +56,7 @@ class Fields(Keys, frozen=True):
     url: Where to look.
     labels: Short texts to match and search by: a mapping, or one expression that finds one.
     details: Whatever else is worth keeping: any document.
+    resolve_after: A duration such as `24h`: resolves an incident that has been quiet for so long; else what `lifecycle` says.
     """
 
     action: ActionLookup | None = None
@@ -66,6 +69,14 @@ class Fields(Keys, frozen=True):
     url: Inbound | None = None
     labels: InboundDocument | None = None
     details: InboundDocument | None = None
+    resolve_after: Inbound | None = None
+
+    def __post_init__(self) -> None:
+        if self.resolve_after is not None and not self.resolve_after.names:
+            try:
+                Duration.read(self.resolve_after.text)
+            except ValueError as error:
+                raise ValueError(f"resolve_after: {error}") from None
 
     def over(self, shared: Fields) -> Fields:
         """These fields, and where one is not given the shared one."""
@@ -135,7 +146,7 @@ class Reading(Keys, frozen=True):
     def _complete(self, case: Case) -> Case:
         fields = case.map.over(self.map)
         lets = _needed(self.let | case.let, fields.names())
-        return Case(when=case.when, events=case.events or self.events, let=lets, map=fields)
+        return replace(case, events=case.events or self.events, let=lets, map=fields)
 
     @cached_property
     def asked(self) -> tuple[dict[str, Let], ...]:

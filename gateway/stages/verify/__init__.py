@@ -13,9 +13,10 @@ from ...model import Webhook
 from ...values import Network, Reference, Secrets, harmless
 from .credentials import Basic, Bearer, Token
 from .forwarded import ClientCertificate
-from .published import Jwt, Sns
+from .jwt import Jwt
 from .scheme import NOTHING, AnyScheme, Names, all_of
 from .signatures import Ed25519, Hmac
+from .sns import Sns
 
 
 class _Several(AnyScheme, frozen=True):
@@ -59,6 +60,9 @@ class All(_Several, frozen=True, tag="all"):
     def asks(self, webhook: Webhook, secrets: Secrets) -> str:
         return next(filter(None, (scheme.asks(webhook, secrets) for scheme in self.of)), "")
 
+    def vouches_for_query(self, webhook: Webhook, secrets: Secrets) -> bool:
+        return any(scheme.vouches_for_query(webhook, secrets) for scheme in self.of)
+
     def unset(self, secrets: Secrets) -> str:
         return all_of(scheme.unset(secrets) for scheme in self.of)
 
@@ -79,6 +83,10 @@ class AnyOf(_Several, frozen=True, tag="any"):
     def asks(self, webhook: Webhook, secrets: Secrets) -> str:
         scheme = self._spoken(webhook, secrets)
         return "" if scheme is None else scheme.asks(webhook, secrets)
+
+    def vouches_for_query(self, webhook: Webhook, secrets: Secrets) -> bool:
+        scheme = self._spoken(webhook, secrets)
+        return scheme is not None and scheme.vouches_for_query(webhook, secrets)
 
     def _spoken(self, webhook: Webhook, secrets: Secrets) -> Scheme | None:
         return next((each for each in self.of if each.ready(secrets) and each.speaks(webhook, secrets)), None)

@@ -45,6 +45,10 @@ class AnyScheme(Keys, frozen=True, tag_field="scheme"):
         """Whether the webhook carries what this scheme looks at."""
         return True
 
+    def vouches_for_query(self, webhook: Webhook, secrets: Secrets) -> bool:
+        """Whether what proves the sender also proves what stands in the query: a secret that is sent does."""
+        return True
+
     def conceal(self, secrets: Secrets) -> None:
         """Have what proves the sender's identity masked wherever it is repeated, before it first comes."""
         secrets.conceal_all(self.references())

@@ -27,6 +27,9 @@ class Hmac(Signature, AnyScheme, frozen=True, kw_only=True, tag_field="scheme", 
     def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         return self.is_carried_by(webhook.headers)
 
+    def vouches_for_query(self, webhook: Webhook, secrets: Secrets) -> bool:
+        return self.covers_url
+
 
 class Ed25519(AnySignature, AnyScheme, frozen=True, kw_only=True, tag_field="scheme", tag="ed25519"):
     """
@@ -54,6 +57,9 @@ class Ed25519(AnySignature, AnyScheme, frozen=True, kw_only=True, tag_field="sch
 
     def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
         return self.is_carried_by(webhook.headers)
+
+    def vouches_for_query(self, webhook: Webhook, secrets: Secrets) -> bool:
+        return self.covers_url
 
     def conceal(self, secrets: Secrets) -> None:
         """A public key is no secret."""
