@@ -210,9 +210,9 @@ def _tell(config: Config) -> None:
         telemetry.no_sink_is_on()
     for name, reason in config.off.items():
         telemetry.sink_off(name, reason, shipped=f"sinks.d/{name}" in config.shipped)
+    if opened := [name for name in config.providers if config.is_open(name)]:
+        telemetry.providers_open(opened)
     for name, provider in config.providers.items():
         unset = provider.auth.unset(config.secrets)
-        if config.is_open(name):
-            telemetry.provider_open(name, unset)
-        elif not provider.auth.ready(config.secrets) and f"providers.d/{name}" not in config.shipped:
+        if unset and name not in opened and f"providers.d/{name}" not in config.shipped:
             telemetry.provider_closed(name, unset)

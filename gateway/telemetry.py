@@ -248,9 +248,9 @@ def no_sink_is_on() -> None:
     _log.warning("sinks.none", message="no sink is on: events are kept, and nobody is told of them")
 
 
-def provider_open(provider: str, unset: str) -> None:
-    """Dev mode: a provider takes unsigned webhooks, because its secret is not set."""
-    _log.warning("provider.open", provider=provider, unset=unset, message="DEV MODE: this door is open")
+def providers_open(providers: list[str]) -> None:
+    """Dev mode: these take unsigned webhooks, because their secrets are not set."""
+    _log.warning("providers.open", providers=providers, message="DEV MODE: these doors are open")
 
 
 def provider_closed(provider: str, unset: str) -> None:

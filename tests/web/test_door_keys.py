@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import time
 
@@ -95,3 +96,70 @@ async def test_a_certificate_counts_where_the_proxy_itself_is_at_the_door(tmp_pa
             headers=[(b"x-client-name", name.encode())],
         )  # fmt: skip
         assert found[0] == status
+
+
+CHALLENGED = """
+title: Challenged
+auth: { scheme: token, header: X-Token, token: { env: TEAM_TOKEN } }
+methods: [POST, GET]
+secrets: { challenge: { env: CHALLENGE } }
+handshake:
+  - when: "{{ query.said }}"
+    before_auth: true
+    reply: { json: { said: "{{ secrets.challenge }}" } }
+  - when: "{{ query.shown }}"
+    before_auth: true
+    reply: { text: "{{ [secrets.challenge] | join }}" }
+  - when: "{{ query.crc }}"
+    before_auth: true
+    reply: { json: { response: "sha256={{ query.crc | hmac(secrets.challenge, encoding='base64') }}" } }
+map: { action: { default: notice }, severity: { default: info }, summary: $.text }
+"""
+UNSAID = "a secret is not said; give it to a function that takes one, as in `hmac(secrets.key)`"
+
+
+async def test_a_challenge_is_answered_with_a_secret_that_is_never_said(tmp_path):
+    files, env = {"providers.d/challenged.yaml": CHALLENGED}, {"TEAM_TOKEN": "t0ken-of-team", "CHALLENGE": "ch4llenge"}
+    async with house(tmp_path, files=files, env=env) as here:
+        answer = await here.call("GET", "/webhooks/challenged?crc=abc")
+        expected = base64.b64encode(hmac.digest(b"ch4llenge", b"abc", "sha256")).decode()
+        assert (answer.status_code, answer.json()) == (200, {"response": f"sha256={expected}"})
+        for name in ("said", "shown"):
+            answer = await here.call("GET", f"/webhooks/challenged?{name}=1")
+            assert (answer.status_code, "ch4llenge" in answer.text, UNSAID in answer.text) == (400, False, True)
+        assert here.pipeline.config.secrets.mask("it is ch4llenge") == "it is ***"
+    async with house(tmp_path / "unset", files=files, env={"TEAM_TOKEN": "t0ken-of-team"}) as here:
+        answer = await here.call("GET", "/webhooks/challenged?crc=abc")
+        assert (answer.status_code, answer.json()["error"]["reason"]) == (503, "secret_unset")
+
+
+BY_QUERY = """
+title: By query
+auth:
+  scheme: any
+  of:
+    - { scheme: hmac, secret: { env: TEAM_TOKEN }, signature: { header: X-Sig }%s }
+    - { scheme: token, query: key, token: { env: TEAM_TOKEN } }
+methods: [POST, GET]
+body: { format: auto }
+map: { action: { default: notice }, severity: { default: info }, summary: $.text }
+"""
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    "signed, query, sent, status",
+    [
+        ("", "text=forged", b"", 401),  # whoever has seen one signature of nothing could say anything
+        ("", "text=told&key=t0ken-of-team", None, 202),
+        (', signed: "{{ url }}{{ body }}"', "text=told", b"http://gateway.test/webhooks/asked?text=told", 202),
+    ],
+)
+async def test_a_signature_of_the_body_proves_nothing_of_the_query(tmp_path, method, signed, query, sent, status):
+    files, env = {"providers.d/asked.yaml": BY_QUERY % signed}, {"TEAM_TOKEN": "t0ken-of-team"}
+    async with house(tmp_path, files=files, env=env) as here:
+        headers = {} if sent is None else {"X-Sig": hmac.new(b"t0ken-of-team", sent, "sha256").hexdigest()}
+        answer = await here.call(method, f"/webhooks/asked?{query}", headers=headers)
+        assert answer.status_code == status, answer.text
+        if status == 401:
+            assert answer.json()["error"]["reason"] == "unsigned"
