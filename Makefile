@@ -6,7 +6,7 @@ RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 FUZZ := .venv/.fuzz-installed
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults mutants fuzz soak clean
+.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults mutants fuzz soak clean senders
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## +/|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ validate: $(RUN) ## the shipped files are right and mean what their tests say
 docs: $(DEV)     ## renew what is made from the code: the reference and the JSON Schemas
 	$(BIN)/gateway schema --write schemas
 	$(BIN)/gateway reference > docs/reference.md
+
+senders:         ## install the senders of tests/e2e that run on Node (needs npm)
+	cd tests/e2e/node && npm ci --no-audit --no-fund --ignore-scripts && npm run --silent unpack
 
 lock:            ## renew the locks (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build pyproject.toml -o requirements/run.lock

@@ -76,6 +76,14 @@ GOOD = [
     ("an empty text", "", {"type": "", "format": "text"}, [""]),
     ("the query, by GET", "not looked at", {"method": "GET", "query": {"msg": "down"}}, [{"msg": "down"}]),
     ("the query, by OPTIONS", "", {"method": "OPTIONS"}, [{}]),
+    ("JSON that a library posts under a form's name", ' {"a": 1}', {"type": FORM, "format": "auto"}, [{"a": 1}]),
+    ("a form that begins as JSON does", "[0][a]=x&b=1", {"type": FORM, "format": "auto"}, [{"[0][a]": "x", "b": "1"}]),
+    ("JSON, where anything is taken", '{"a": 1}', {"type": "text/plain", "format": "any"}, [{"a": 1}]),
+    ("text, where anything is taken", "disk is full", {"type": "text/plain", "format": "any"}, ["disk is full"]),
+    ("XML, where anything is taken", "<a/>", {"type": "application/xml", "format": "any"}, ["<a/>"]),
+    ("a form, where anything is taken", "a=1", {"type": FORM, "format": "any"}, [{"a": "1"}]),
+    ("JSON that broke off, where anything is taken", '{"a": ', {"format": "any"}, ['{"a": ']),
+    ("the query, where anything is taken and there is nothing", "", {"format": "any", "query": {"a": "1"}}, [{"a": "1"}]),
     ("the query, where a body may be anything and is nothing", "", {"format": "auto", "query": {"a": "1"}}, [{"a": "1"}]),
 ]
 

@@ -104,18 +104,20 @@ def base64(value: Any) -> str:
 
 
 @function
-def from_base64(value: Any) -> str:
+def from_base64(value: Any, otherwise: Any = None) -> Any:
     """
-    The text that base64 holds, with or without its padding.
+    The text that base64 holds, with or without its padding; `otherwise`, if it is given, for what is no text in base64.
 
-    >>> from_base64("aWQ6a2V5"), from_base64("YQ")
-    ('id:key', 'a')
+    >>> from_base64("aWQ6a2V5"), from_base64("YQ"), from_base64("/w==", otherwise="bytes")
+    ('id:key', 'a', 'bytes')
     """
     text = "".join(as_text(value).split()).rstrip("=")
     try:
         return _base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode()
     except ValueError:
-        raise ExpressionError(f"{shown(value)} is not text in base64") from None
+        if otherwise is None:
+            raise ExpressionError(f"{shown(value)} is not text in base64") from None
+        return otherwise
 
 
 @function

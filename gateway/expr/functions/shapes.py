@@ -123,6 +123,18 @@ def where(value: Any, key: str, wanted: Any) -> list[Any]:
 
 
 @function
+def pluck(value: Any, key: str) -> list[Any]:
+    """
+    What stands under one key in each mapping of a list; those without it are passed over.
+
+    >>> pluck([{"name": "lint"}, {"name": "test", "id": 2}, {"id": 3}], "name")
+    ['lint', 'test']
+    """
+    entries = value if isinstance(value, list | tuple) else [value]
+    return [entry[key] for entry in entries if isinstance(entry, dict) and entry.get(key) is not None]
+
+
+@function
 def keys(value: Any) -> list[str]:
     """
     The keys of a mapping.

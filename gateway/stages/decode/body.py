@@ -17,13 +17,14 @@ class Decoding(Keys, frozen=True):
     How a body becomes a payload.
 
     format: `json`, `form`, `multipart`, `text`, or `auto`, which goes by the Content-Type; without a body it takes the query.
+      `any` is the same, and takes as text what is neither.
     many: The body holds several payloads: JSON objects glued together, one on each line, or a list at the root.
     lenient: Takes JSON that has raw line breaks and tabs inside its texts.
     unwrap: The payload inside the payload, such as a text that is itself JSON. Finding nothing leaves the payload as it is.
     limit: The most bytes a body may have, before and after it is decompressed.
     """
 
-    format: Literal["json", "form", "multipart", "text", "auto"] = "json"
+    format: Literal["json", "form", "multipart", "text", "auto", "any"] = "json"
     many: bool = False
     lenient: bool = False
     unwrap: Inbound | None = None
@@ -32,7 +33,7 @@ class Decoding(Keys, frozen=True):
 
 def is_in_query(how: Decoding, webhook: Webhook) -> bool:
     """Whether all that is said stands in the query: by GET and OPTIONS, and by an empty body where the file takes what comes."""
-    return webhook.method in ("GET", "OPTIONS") or (how.format == "auto" and not webhook.body)
+    return webhook.method in ("GET", "OPTIONS") or (how.format in ("auto", "any") and not webhook.body)
 
 
 def media_type(webhook: Webhook) -> str:
@@ -46,13 +47,18 @@ def may_be_json(webhook: Webhook) -> bool:
 
 
 def format_of(how: Decoding, webhook: Webhook) -> str:
-    """The format that the file says or, with `auto`, the sender. Raises Undecodable."""
-    if how.format != "auto":
+    """
+    The format that the file says or, with `auto` and `any`, the sender. JSON under a form's name is JSON: a library posts a text
+    under that name where nobody told it better. Raises Undecodable.
+    """
+    if how.format not in ("auto", "any"):
         return how.format
-    if media_type(webhook) in (FORM, MULTIPART):
+    if media_type(webhook) in (FORM, MULTIPART) and not webhook.body.lstrip().startswith((b"{", b"[")):
         return "form" if media_type(webhook) == FORM else "multipart"
-    if may_be_json(webhook):
+    if may_be_json(webhook) or media_type(webhook) == FORM:
         return "json"
+    if how.format == "any":
+        return "text"
     raise wrong_type("JSON or a form", webhook)
 
 
