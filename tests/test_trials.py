@@ -13,6 +13,7 @@ from gateway.trials import differences, run_provider_tests, run_sink_tests
 PROVIDER = """title: Team
 auth: { scheme: token, header: X-Token, token: { env: TEAM_TOKEN } }
 body: { format: auto }
+delivery_id: $.nr
 events: $.items[*]
 match: { severity: [error, critical] }
 handshake:
@@ -51,7 +52,7 @@ PROVIDERS = {
     ),
     "a dead letter nobody expects": (
         "webhook: { payload: { items: [ { id: b, state: odd } ] } }",
-        ["dead letters: expected 0, got 1: item 0: action: 'odd' is in no row of the table, and there is no default"],
+        ["dead letters: expected 0, got 1: item 1: action: 'odd' is in no row of the table, and there is no default"],
     ),
     "a dead letter that does not come": (
         f"webhook: {{ payload: {{ items: [{A}] }} }}, dead: 1, expect: [ {{}} ]",
@@ -87,6 +88,19 @@ PROVIDERS = {
     "a secret that is not given": (
         "webhook: { payload: {} }, secrets: { OTHER: x }",
         ["secrets: TEAM_TOKEN is not set; give it a value there"],
+    ),
+    "another delivery id": (
+        "webhook: { payload: { nr: n-1, items: [] } }, delivery_id: n-2",
+        ["delivery_id: expected 'n-2', got 'n-1'"],
+    ),
+    "the right delivery id": ("webhook: { payload: { nr: n-1, items: [] } }, delivery_id: n-1", []),
+    "a method that the door refuses": (
+        "webhook: { method: PUT, payload: { items: [] } }",
+        ["the door refuses PUT: it takes POST; say so in `methods`"],
+    ),
+    "proved, and malformed": (
+        "webhook: { headers: { X-Token: right }, text: '{' }, secrets: { TEAM_TOKEN: right }, refused: true",
+        ["it was not refused for its proof, but it failed in decode: the body is not JSON: Input data was truncated"],
     ),
     "a clock that is none": (
         "webhook: { payload: {} }, now: yesterday",

@@ -1,8 +1,7 @@
 """
 Which line of YAML made what: the engine itself is run, with every expression of the provider's file listened to.
 
-Nothing of the engine's order is known here but that it asks for an item's `action` first, once for each item of a case, and for
-what `let` names before that.
+Nothing of the engine's order is known here but that it is done with one item before it begins another.
 """
 
 from __future__ import annotations
@@ -97,6 +96,15 @@ class Saying(Struct):
     failed: bool = False
 
     @property
+    def decides(self) -> bool:
+        """Whether it says what becomes of the item."""
+        return self.place[-2:] == ("map", "action")
+
+    def is_about(self, other: Saying) -> bool:
+        """Whether both are about one item."""
+        return self.scope["path"] == other.scope["path"] and self.scope["item"] is other.scope["item"]
+
+    @property
     def is_let(self) -> bool:
         """Whether it made a name for what comes behind it."""
         return "let" in self.place[:3]
@@ -111,7 +119,7 @@ def explain(provider: Provider, document: Document, webhook: Webhook) -> list[Ex
     in_order = iter([fates[index] for index in sorted(fates)])
     explained = []
     for sayings in _by_item(log):
-        decisive = next((each for each in sayings if each.place[-1] == "action"), sayings[-1])
+        decisive = next((each for each in sayings if each.decides), sayings[-1])
         fate = None if decisive.value == "ignore" else next(in_order, None)
         explained.append(_explained(document, sayings, decisive, fate))
     return explained
@@ -141,17 +149,14 @@ def _listening(provider: Provider, document: Document, log: list[Saying]) -> Pro
 
 
 def _by_item(log: list[Saying]) -> Iterator[list[Saying]]:
-    """
-    The sayings about each item. Those of its `let` come before its `action`, in a scope that has the same item; where one of
-    them fails, it is the last.
-    """
-    starts = [at for at, saying in enumerate(log) if saying.place[-2:] == ("map", "action") or (saying.is_let and saying.failed)]
-    for number, at in enumerate(starts):
-        begin = at
-        while begin > 0 and log[begin - 1].is_let and log[begin - 1].scope["path"] == log[at].scope["path"]:
-            begin -= 1
-        end = starts[number + 1] if number + 1 < len(starts) else len(log)
-        yield log[begin : at + 1] + [each for each in log[at + 1 : end] if not each.is_let]
+    """The sayings about each item that got as far as an action, or a `let` that failed."""
+    groups: list[list[Saying]] = []
+    for saying in log:
+        if groups and saying.is_about(groups[-1][-1]) and not (saying.decides and any(each.decides for each in groups[-1])):
+            groups[-1].append(saying)
+        else:
+            groups.append([saying])
+    yield from (group for group in groups if any(each.decides or (each.is_let and each.failed) for each in group))
 
 
 def _explained(document: Document, sayings: list[Saying], decisive: Saying, fate: Event | DeadItem | None) -> Explained:

@@ -23,8 +23,9 @@ def test(names: tuple[str, ...], root: Path | None, form: str) -> int:
     """
     Run the tests inside the files: the same code as for real webhooks and deliveries, no network, no store.
 
-    NAME is a provider or sink (`prometheus`, or `sinks.d/elastic` where both exist); without one, all of them are tested. Every
-    failure names the line of its test, what was expected and what came.
+    NAME is a provider or sink (`prometheus`, or `sinks.d/elastic` where both exist). Without one, the files in the configuration
+    directory are tested; without that, or where it has none, the shipped ones. Every failure names the line of its test, what
+    was expected and what came.
 
     \b
       gateway test prometheus elastic
@@ -32,7 +33,9 @@ def test(names: tuple[str, ...], root: Path | None, form: str) -> int:
     """
     config = load(root, {"GATEWAY_CATALOGUE": "true"})
     every = run_all(config)
-    outcomes = [outcome for outcome in every if not names or _named(outcome, names)]
+    files = [f"{kind}/{name}" for kind, things in _things(config).items() for name in things]
+    own = [file for file in files if file not in config.shipped]
+    outcomes = [outcome for outcome in every if (_named(outcome, names) if names else outcome.file in (own or files))]
     unknown = [name for name in names if not any(_named(outcome, (name,)) for outcome in outcomes)]
     if unknown:
         known = {word for outcome in every for word in (outcome.file, outcome.file.partition("/")[2])}
@@ -44,8 +47,13 @@ def test(names: tuple[str, ...], root: Path | None, form: str) -> int:
     if form == "json":
         print_json([_told(each, places.get((each.file, each.index))) for each in outcomes])
     else:
-        _print(outcomes, failed, places)
+        untested = sorted({*own} - {outcome.file for outcome in every}) if not names else []
+        _print(outcomes, failed, places, untested)
     return 1 if failed else 0
+
+
+def _things(config: Config) -> dict[str, Mapping[str, Any]]:
+    return {"providers.d": config.providers, "sinks.d": config.known_sinks}
 
 
 def _place(root: Path | None, outcome: Outcome) -> tuple[str, int]:
@@ -70,7 +78,9 @@ def _named(outcome: Outcome, names: tuple[str, ...]) -> bool:
     return outcome.file in names or outcome.file.partition("/")[2] in names
 
 
-def _print(outcomes: list[Outcome], failed: list[Outcome], places: Mapping[tuple[str, int], tuple[str, int]]) -> None:
+def _print(
+    outcomes: list[Outcome], failed: list[Outcome], places: Mapping[tuple[str, int], tuple[str, int]], untested: list[str]
+) -> None:
     for outcome in failed:
         file, line = places[outcome.file, outcome.index]
         click.echo(f"FAILED {file}:{line}: {outcome.name}")
@@ -78,3 +88,5 @@ def _print(outcomes: list[Outcome], failed: list[Outcome], places: Mapping[tuple
             click.echo(f"    {harmless(failure)}")
     files = len({outcome.file for outcome in outcomes})
     click.echo(f"{len(outcomes) - len(failed)} passed, {len(failed)} failed ({counted(files, 'file')})")
+    if untested:
+        click.echo(f"without tests: {', '.join(untested)}")

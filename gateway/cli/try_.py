@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import uuid_utils
 
 from ..config import Config, load
 from ..errors import StageError
+from ..expr import ExpressionError, to_time
 from ..model import DeadItem, Decision, Event, Incident, Webhook
 from ..reading import Understood, decider, understand
 from ..stages.decode import decode
@@ -21,6 +23,8 @@ from .explain import Explained, Made, document_of, explain
 from .output import CONFIG, FORMAT, meant_or_where, print_json
 
 HIDDEN = ("version", "id", "webhook_id", "received_at")
+LONGEST_SHOWN = 120  # characters of a value that are shown to a person; `--format json` has all
+NOTHING = "(nothing)"
 
 
 @click.command(name="try", short_help="What becomes of this payload, stage by stage.")
@@ -28,11 +32,19 @@ HIDDEN = ("version", "id", "webhook_id", "received_at")
 @click.argument("body", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("-H", "--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="A header; may be repeated.")
 @click.option("-q", "--query", "queries", multiple=True, metavar="NAME=VALUE", help="A query parameter; may be repeated.")
+@click.option("-X", "--method", default="POST", help="The HTTP method.", show_default=True)
 @click.option("--explain", "explained", is_flag=True, help="Stage by stage, each field with the line of YAML that made it.")
 @CONFIG
 @FORMAT
 def try_(
-    provider: str, body: Path, headers: tuple[str, ...], queries: tuple[str, ...], explained: bool, root: Path | None, form: str
+    provider: str,
+    body: Path,
+    headers: tuple[str, ...],
+    queries: tuple[str, ...],
+    method: str,
+    explained: bool,
+    root: Path | None,
+    form: str,
 ) -> int:
     """
     Show what becomes of a payload: its events, and the sinks that would be told if they are on. Nothing is stored or sent, and
@@ -48,7 +60,9 @@ def try_(
             f"there is no provider {provider!r}{meant_or_where(provider, config.providers, root)}; `gateway show` lists them"
         )
     content = sys.stdin.buffer.read() if str(body) == "-" else body.read_bytes()
-    webhook = _webhook(provider, content, headers, queries)
+    if method not in config.providers[provider].methods:
+        raise click.UsageError(f"{provider} takes {', '.join(config.providers[provider].methods)} here, not {method!r}")
+    webhook = _webhook(provider, content, headers, queries, method)
     try:
         understood = understand(config.providers[provider], webhook)
     except StageError as error:
@@ -65,13 +79,14 @@ def try_(
     return 1 if understood.dead else 0
 
 
-def _webhook(provider: str, content: bytes, headers: tuple[str, ...], queries: tuple[str, ...]) -> Webhook:
+def _webhook(provider: str, content: bytes, headers: tuple[str, ...], queries: tuple[str, ...], method: str) -> Webhook:
     pairs = [_split(header, ":", "write a header as 'NAME: VALUE'") for header in headers]
     return Webhook(
         id=str(uuid_utils.uuid7()),
         provider=provider,
         received_at=datetime.now(UTC),
         body=content,
+        method=method,
         url=f"http://gateway.test/webhooks/{provider}",
         headers={"content-type": "application/json"} | {name.lower(): value for name, value in pairs},
         query=dict(_split(query, "=", "write a query parameter as NAME=VALUE") for query in queries),
@@ -139,13 +154,16 @@ def _print_stages(
 ) -> None:
     provider = config.providers[webhook.provider]
     scheme = type(provider.auth).__struct_config__.tag
-    click.echo(f"verify     skipped: nothing is checked here; the door itself wants the scheme {scheme}")
+    where = f" ({provider.auth.where()})" if provider.auth.where() else ""
+    click.echo(f"verify     skipped: nothing is checked here; the door itself wants the scheme {scheme}{where}")
     for dead in understood.dead:
         if dead.index < 0:
             click.echo(f"{dead.stage:<10} all of it is a dead letter: {harmless(dead.message)}")
     if not any(dead.stage == "decode" for dead in understood.dead):
         count = len(decode(provider.body, webhook))
         click.echo(f"decode     {provider.body.format}, {len(webhook.body)} bytes: {count} payload{'s' if count != 1 else ''}")
+    if provider.delivery_id is not None:
+        click.echo(f"delivery   {harmless(understood.delivery_id) or NOTHING}: one seen before is not taken again")
     decisions = {event.id.rpartition("-")[2]: decision for event, decision in lives}
     for number, item in enumerate(items):
         _print_item(number + 1, item, decisions)
@@ -158,14 +176,36 @@ def _print_item(number: int, item: Explained, decisions: dict[str, Decision]) ->
     known = _fields(item.became) if isinstance(item.became, Event) else {}
     for made in sorted(item.made, key=lambda each: not each.name.startswith("let ")):
         if made.value is not None or isinstance(item.became, DeadItem):
-            _print_made(made, known.get(made.name, made.value))
+            _print_made(made, _becomes(made, known))
     if isinstance(item.became, Event) and not any(made.name == "occurred_at" and made.value is not None for made in item.made):
         click.echo(f"  {'occurred_at':<12} {item.became.occurred_at}  <- nothing says it: the time it was received")
     click.echo(_ending(item, decisions))
 
 
+def _becomes(made: Made, known: Mapping[str, Any]) -> Any:
+    """The value as the event has it. A time that cannot be read is not where the event's comes from."""
+    if made.name == "occurred_at" and made.name in known and not _is_time(made.value):
+        return f"{known[made.name]} (the time it was received: {_short(made.value)} is no time)"
+    return known.get(made.name, made.value)
+
+
+def _is_time(value: Any) -> bool:
+    try:
+        return to_time(value) is not None
+    except ExpressionError:
+        return False
+
+
 def _print_made(made: Made, value: Any) -> None:
-    click.echo(f"  {made.name:<12} {_text(value)}  <- {made.where}  {harmless(made.expression)}")
+    click.echo(f"  {made.name:<12} {_short(value)}  <- {made.where}  {_cut(harmless(made.expression))}")
+
+
+def _short(value: Any) -> str:
+    return NOTHING if value is None else _cut(_text(value))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def _ending(item: Explained, decisions: dict[str, Decision]) -> str:
@@ -173,7 +213,8 @@ def _ending(item: Explained, decisions: dict[str, Decision]) -> str:
         case None:
             return "           ignored, on purpose"
         case DeadItem() as dead:
-            return f"dead       {harmless(dead.message)}"
+            made = next((each for each in item.made if each.name.removeprefix("let ") == dead.message.partition(":")[0]), None)
+            return f"dead       {harmless(dead.message)}" + (f"  <- {made.where}" if made else "")
         case Event() as event:
             decision = decisions.get(event.id.rpartition("-")[2])
             if decision is None:
@@ -200,7 +241,7 @@ def _fields(event: Event) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    return harmless(value if isinstance(value, str) else "nothing" if value is None else msgspec.json.encode(value).decode())
+    return harmless(value if isinstance(value, str) else NOTHING if value is None else msgspec.json.encode(value).decode())
 
 
 def _item(dead: DeadItem) -> str:

@@ -96,7 +96,8 @@ def _constant(node: nodes.Expr) -> Any:
 def _known(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, list(known), 1)
-        raise ValueError(f"there is no {what} {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        hint = f"did you mean {near[0]!r}?" if near else "`gateway reference` lists them"
+        raise ValueError(f"there is no {what} {name!r}; {hint}")
 
 
 def table_names(tree: nodes.Template) -> Iterator[str]:

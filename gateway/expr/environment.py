@@ -165,12 +165,23 @@ def _json_text(value: Any) -> Any:
     return value if is_missing(value) else as_json(as_text(value))[1:-1]
 
 
+def _mapping(values: dict[Any, Any]) -> dict[Any, Any]:
+    return {key: value for key, value in values.items() if not is_missing(value)}
+
+
+def _entries(values: list[Any]) -> list[Any]:
+    """Those of a list that is written out: each keeps its place, and what is missing is null."""
+    return [None if is_missing(value) else value for value in values]
+
+
 # What the hardened tree calls; a template cannot, as these are none of FUNCTIONS.
 HARDENED = {
     "look up": look_up,
     "part": _part,
     "joined": _joined,
     "each": _each,
+    "entries": _entries,
+    "mapping": _mapping,
     "write json": _json,
     "json value": _json_value,
     "json inside quotes": _json_text,

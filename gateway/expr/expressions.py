@@ -172,6 +172,11 @@ class Path:
         """Every value it finds, as above, with a short cut for the usual paths."""
         return self(document) if self._entries is None else self._entries(document)
 
+    def is_there(self, document: Any) -> bool:
+        """Whether the list exists that a path ending in `[*]` goes through, be it empty or null; True for any other path."""
+        whole = self.text.removesuffix("[*]")
+        return whole == self.text or any(True for _ in compile_path(whole)(document, []))
+
     def located(self, document: Any) -> list[tuple[str, Any]]:
         """Every value with its normalized path."""
         return [(normalized(place), value) for place, value in bounded(self._step(document, []))]

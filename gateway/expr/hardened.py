@@ -25,7 +25,10 @@ def harden(tree: nodes.Template) -> nodes.Template:
 
 
 class _Hardening(NodeTransformer):
-    """Keys are looked up with their whole name, `~` and `[:]` are ours, loops are counted, and tuples are lists as in JSON."""
+    """
+    Keys are looked up with their whole name, `~` and `[:]` are ours, loops are counted, tuples are lists as in JSON, and what is
+    missing stands in no mapping and no list.
+    """
 
     def _look_up(self, node: nodes.Expr) -> nodes.Node:
         root, keys, shown = keys_of(node)
@@ -61,7 +64,15 @@ class _Hardening(NodeTransformer):
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         self.generic_visit(node)
-        return nodes.List(node.items, lineno=node.lineno) if node.ctx == "load" else node
+        return call(nodes.List(node.items, lineno=node.lineno), "entries") if node.ctx == "load" else node
+
+    def visit_List(self, node: nodes.List) -> nodes.Node:
+        self.generic_visit(node)
+        return call(node, "entries")
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Node:
+        self.generic_visit(node)
+        return call(node, "mapping")
 
 
 def keys_of(node: nodes.Expr) -> tuple[nodes.Expr, list[nodes.Expr], str]:

@@ -187,7 +187,11 @@ class Writing:
         return f"({write(node.expr)}{''.join(f' {_OPERATORS[each.op]} {write(each.expr)}' for each in node.ops)})"
 
     def _mapped(self, node: nodes.Dict) -> str:
-        return "{" + "".join(f"{self._seen(pair.key)}: {self._seen(pair.value)}, " for pair in node.items) + "}"
+        pairs = "".join(f"{self._seen(pair.key)}: {self.value(pair.value)}, " for pair in node.items)
+        return f"{self.constant(HARDENED['mapping'])}({{{pairs}}})"
+
+    def _written(self, node: nodes.List | nodes.Tuple) -> str:
+        return f"{self.constant(HARDENED['entries'])}([{', '.join(map(self.value, node.items))}])"
 
 
 def quick_expression(expression: nodes.Expr) -> Callable[[], Quick] | None:
@@ -271,8 +275,8 @@ _WRITERS: dict[type[nodes.Node], Callable[[Writing, Any], str]] = {
     nodes.Compare: Writing._compared,  # noqa: SLF001
     nodes.Filter: Writing._called,  # noqa: SLF001
     nodes.Test: Writing._tested,  # noqa: SLF001
-    nodes.List: lambda writing, node: f"[{writing._values(node.items)}]",  # noqa: SLF001
-    nodes.Tuple: lambda writing, node: f"[{writing._values(node.items)}]",  # noqa: SLF001
+    nodes.List: Writing._written,  # noqa: SLF001
+    nodes.Tuple: Writing._written,  # noqa: SLF001
     nodes.Dict: Writing._mapped,  # noqa: SLF001
     nodes.Concat: lambda writing, node: f"{writing.constant(HARDENED['joined'])}([{writing._values(node.nodes)}])",  # noqa: SLF001
 }

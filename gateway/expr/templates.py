@@ -43,7 +43,16 @@ def parse(text: str) -> nodes.Template:
     except ValueError:
         raise ValueError("a number is too large") from None  # Python reads no more than 4300 digits
     check(tree)
+    for output in tree.find_all(nodes.Output):
+        output.nodes = [_complete(part) for part in output.nodes]
     return tree
+
+
+def _complete(part: nodes.Expr) -> nodes.Expr:
+    """What is printed only if something holds prints nothing otherwise, whether or not its author wrote `else ''`."""
+    if isinstance(part, nodes.CondExpr) and part.expr2 is None:
+        return nodes.CondExpr(part.test, part.expr1, nodes.Const(""), lineno=part.lineno)
+    return part
 
 
 def free_names(text: str) -> frozenset[str]:

@@ -14,7 +14,7 @@ class Match(Keys, frozen=True):
 
     provider: Names of provider files.
     project: Projects.
-    type: The event's type, in the provider's word.
+    type: The event's type, in the provider's word. A sink that was told of an incident is told of its end, whatever its type.
     action: `trigger`, `acknowledge`, `resolve`, `notice`. This one always filters.
     severity: These severities; decides on triggers and notices only, so that a resolve goes where its trigger went.
     min_severity: This severity or a worse one; decides on triggers and notices only.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import re2
 
@@ -36,8 +36,13 @@ class Table:
 def _range(key: str) -> Callable[[str], bool] | None:
     found = _RANGE.fullmatch(key)
     if found is None or key == "..":
+        if compared := re2.fullmatch(rf"([<>])=?\s*({_NUMBER})", key):
+            instead = f"..{compared[2]}" if compared[1] == "<" else f"{compared[2]}.."
+            raise ValueError(f"{key!r} is no range; write {instead!r}, ends included")
         return None
     lowest, highest = (float(end) if end else None for end in found.groups())
+    if lowest is not None and highest is not None and lowest > highest:
+        raise ValueError(f"{key!r} holds nothing; write the smaller number first")
     return lambda text: (
         (number := _number(text)) is not None and (lowest is None or number >= lowest) and (highest is None or number <= highest)
     )
@@ -55,6 +60,8 @@ def _wildcard(key: str) -> Callable[[str], bool] | None:
 class Words(Keys, frozen=True):
     """What the look-ups have in common."""
 
+    own: ClassVar[tuple[str, ...]] = ()  # the words that mean themselves, where there is no table
+
     from_: Inbound | None = None
     table: dict[str, Any] = {}
     absent: Any = None
@@ -63,7 +70,7 @@ class Words(Keys, frozen=True):
     def __post_init__(self) -> None:
         if self.from_ is None and self.default is None:
             raise ValueError("give `from` (with a table), or `default` alone for a constant")
-        if self.from_ is not None and not self.table:
+        if self.from_ is not None and not self.table and not self.own:
             raise ValueError("give a `table` for what `from` finds")
         if len({key.lower() for key in self.table}) < len(self.table):
             raise ValueError("two rows of the table differ only in upper and lower case, which do not count")
@@ -72,7 +79,7 @@ class Words(Keys, frozen=True):
     @cached_property
     def rows(self) -> Table:
         """The table, compiled."""
-        return Table(self.table)
+        return Table(self.table or dict(zip(self.own, self.own, strict=True)))
 
     @property
     def for_nothing(self) -> Any:
@@ -85,7 +92,8 @@ class Words(Keys, frozen=True):
 
     def word_of(self, found: Any) -> Any:
         """The word for what `from` finds. ValueError as above."""
-        key = "" if self.from_ is None else _key(self.from_.text, found)
+        written = "" if self.from_ is None else _written(self.from_.text, found)
+        key = written.lower()
         if not key:
             if self.for_nothing is None:
                 raise ValueError(f"{self.from_.text if self.from_ else ''} finds nothing, and there is no `absent`")
@@ -94,7 +102,7 @@ class Words(Keys, frozen=True):
         if word is None:
             word = self.default
         if word is None:
-            raise ValueError(f"{key[:80]!r} is in no row of the table, and there is no default")
+            raise ValueError(f"{written[:80]!r} is in no row of the table, and there is no default")
         return word
 
     def expressions(self) -> Iterator[tuple[tuple[str | int, ...], Expression]]:
@@ -103,14 +111,14 @@ class Words(Keys, frozen=True):
             yield ("from",), self.from_
 
 
-def _key(text: str, found: Any) -> str:
-    """What was found as a key of the table; "" for nothing. ValueError for what is no word."""
+def _written(text: str, found: Any) -> str:
+    """What was found, as a text; "" for nothing. ValueError for what is no word."""
     if isinstance(found, list | dict):
         kind = "list" if isinstance(found, list) else "mapping"
         raise ValueError(f"{text} finds a {kind}, and a word is wanted; say which part of it")  # noqa: TRY004 - as for every word
     if isinstance(found, float) and found.is_integer() and abs(found) < EXACT:
         return str(int(found))
-    return "" if found is None else str(found).strip().lower()
+    return "" if found is None else str(found).strip()
 
 
 class Lookup(Words, frozen=True):
@@ -142,10 +150,13 @@ class ActionLookup(Words, frozen=True):
     What the event does to its incident.
 
     from: Where the provider's word is.
-    table: For each of the provider's words `trigger`, `acknowledge`, `resolve`, `notice`, or `ignore` to say nothing.
+    table: For each of the provider's words `trigger`, `acknowledge`, `resolve`, `notice`, or `ignore` to say nothing. Without it
+      the provider says these words itself.
     absent: Used when `from` finds nothing.
     default: Used for a word that is in no row. Without it, such a word makes the item a dead letter.
     """
+
+    own: ClassVar[tuple[str, ...]] = (*get_args(Action), "ignore")
 
     table: dict[str, Action | Literal["ignore"]] = {}
     absent: Action | Literal["ignore"] | None = None
@@ -157,10 +168,12 @@ class SeverityLookup(Words, frozen=True):
     How bad it is.
 
     from: Where the provider's word is.
-    table: For each of the provider's words `critical`, `error`, `warning` or `info`.
+    table: For each of the provider's words `critical`, `error`, `warning` or `info`. Without it the provider says these itself.
     absent: Used when `from` finds nothing.
     default: Used for a word that is in no row. Without it, such a word makes the item a dead letter.
     """
+
+    own: ClassVar[tuple[str, ...]] = get_args(Severity)
 
     table: dict[str, Severity] = {}
     absent: Severity | None = None

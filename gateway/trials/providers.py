@@ -31,21 +31,29 @@ def _failures(name: str, provider: Provider, test: ProviderTest) -> Iterator[str
     try:
         now = clock(test.now)
         webhook = sample_webhook(name, test.webhook, test.now or NOW)
+        if webhook.method not in provider.methods:
+            yield f"the door refuses {webhook.method}: it takes {', '.join(provider.methods)}; say so in `methods`"
+            return
         handshake, scope = greeting_before_proof(provider, webhook)
         if handshake is not None:
             yield from _reply_failures(provider, handshake, scope, test)
             return
         refusal = _refusal(provider, webhook, test, now.timestamp())
         if refusal or test.refused:
+            if not refusal:
+                understand(provider, webhook)  # what else is wrong with it is said
             yield from _refusal_failures(refusal, test)
             return
         understood = understand(provider, webhook)
+        if test.delivery_id is not None and test.delivery_id != understood.delivery_id:
+            yield f"delivery_id: expected {test.delivery_id!r}, got {understood.delivery_id!r}"
         if understood.handshake is not None or test.reply is not None:
             yield from _reply_failures(provider, understood.handshake, understood.scope, test)
         else:
             yield from _event_failures(understood, test)
     except StageError as error:
-        yield f"it failed in {error.stage}: {error}"
+        but = "it was not refused for its proof, but " if test.refused else ""
+        yield f"{but}it failed in {error.stage}: {error}"
     except SecretUnset as error:
         yield f"secrets: {error}; give it a value there"
     except (ExpressionError, ValueError) as error:
@@ -92,7 +100,7 @@ def _reply_failures(
 
 def _event_failures(understood: Understood, test: ProviderTest) -> Iterator[str]:
     if len(understood.dead) != test.dead:
-        came = [f"item {item.index}: {item.message}" for item in understood.dead]
+        came = [f"{f'item {item.index + 1}' if item.index >= 0 else 'all of it'}: {item.message}" for item in understood.dead]
         yield f"dead letters: expected {test.dead}, got {counted(came)}"
     if len(understood.events) != len(test.expect):
         came = [f"{event.action} {event.summary!r}" for event in understood.events]

@@ -253,3 +253,12 @@ def test_a_schema_that_drifted_is_named_with_the_mend(gateway):
     Path("out/event.schema.json").unlink()
     said = "out/{}.schema.json is not what the structs say; run: gateway schema --write out\n"
     assert gateway("schema", "--check", "out") == (1, "", said.format("sink") + said.format("event"))
+
+
+def test_of_a_configuration_its_own_files_are_tested_and_those_without_tests_are_named(gateway):
+    quiet = {**CONF, "conf/providers.d/quiet.yaml": "like: team\n", "conf/gateway.yaml": "catalogue: true\n"}
+    done = gateway("test", "--config", "conf", files=quiet)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1].startswith("without tests: ")
+    assert "providers.d/quiet" in done.out.splitlines()[-1]
+    assert "prometheus" not in done.out

@@ -67,7 +67,7 @@ BODY = {
     ]
 }
 TEAM_FILE, BASE_FILE = "conf/providers.d/team.yaml", "conf/providers.d/base.yaml"
-EXPLAINED = f"""verify     skipped: nothing is checked here; the door itself wants the scheme token
+EXPLAINED = f"""verify     skipped: nothing is checked here; the door itself wants the scheme token (X-Token)
 decode     json, 227 bytes: 1 payload
 map        item 1, $['alerts'][0]; cases[1] speaks: {{{{ payload.alerts }}}}  <- {TEAM_FILE}:7
   let host     db-1  <- {BASE_FILE}:4  {{{{ item.host or item.node }}}}
@@ -92,23 +92,19 @@ map        item 2, $['alerts'][1]; cases[1] speaks: {{{{ payload.alerts }}}}  <-
 lifecycle  resolves the incident with its key, if one is open
 route      main
 map        item 3, $['alerts'][2]; cases[1] speaks: {{{{ payload.alerts }}}}  <- {TEAM_FILE}:7
-  let host     db-2  <- {BASE_FILE}:4  {{{{ item.host or item.node }}}}
-  let key      k-2  <- {TEAM_FILE}:10  k-{{{{ item.id }}}}
   action       ignore  <- {TEAM_FILE}:17  $.state, table.skip
            ignored, on purpose
 map        item 4, $['alerts'][3]; cases[1] speaks: {{{{ payload.alerts }}}}  <- {TEAM_FILE}:7
-  let host     db-3  <- {BASE_FILE}:4  {{{{ item.host or item.node }}}}
-  let key      k-3  <- {TEAM_FILE}:10  k-{{{{ item.id }}}}
-  action       nothing  <- {TEAM_FILE}:14  $.state, table
-dead       action: 'odd' is in no row of the table, and there is no default
+  action       (nothing)  <- {TEAM_FILE}:14  $.state, table
+dead       action: 'odd' is in no row of the table, and there is no default  <- {TEAM_FILE}:14
 map        item 5, $['alerts'][4]; cases[1] speaks: {{{{ payload.alerts }}}}  <- {TEAM_FILE}:7
   let host     \\u001b[31mdb-4  <- {BASE_FILE}:4  {{{{ item.host or item.node }}}}
   let key      k-4  <- {TEAM_FILE}:10  k-{{{{ item.id }}}}
   action       trigger  <- {TEAM_FILE}:18  $.state, absent
   dedup_key    k-4  <- {TEAM_FILE}:19  {{{{ key }}}}
   severity     info  <- {TEAM_FILE}:23  $.level, default
-  summary      nothing  <- {BASE_FILE}:9  {{{{ host }}}} is {{{{ item.state }}}}
-dead       summary: {{{{ host }}}} is {{{{ item.state }}}}: item.state finds nothing
+  summary      (nothing)  <- {BASE_FILE}:9  {{{{ host }}}} is {{{{ item.state }}}}
+dead       summary: {{{{ host }}}} is {{{{ item.state }}}}: item.state finds nothing  <- {BASE_FILE}:9
 1 ignored, 0 dropped by the provider's match
 """
 
@@ -138,7 +134,7 @@ def test_the_case_that_speaks_is_the_one_whose_lines_are_shown(gateway):
 def test_a_payload_that_no_case_speaks_of_says_so(gateway):
     done = gateway("try", "team", "-", "--config", "conf", "--explain", stdin=b"{}", files=CONF)
     shown = (
-        "verify     skipped: nothing is checked here; the door itself wants the scheme token\n"
+        "verify     skipped: nothing is checked here; the door itself wants the scheme token (X-Token)\n"
         "decode     json, 2 bytes: 1 payload\n"
         "1 ignored, 0 dropped by the provider's match\n"
     )
@@ -175,7 +171,7 @@ def test_for_a_machine_everything_is_data(gateway):
     got = json.loads(done.out)
     assert [(each["outcome"], each["sinks"]) for each in got["events"]] == [("told", ["main"]), ("told", ["main"])]
     assert (got["ignored"], got["filtered"], [dead["index"] for dead in got["dead"]]) == (1, 0, [3, 4])
-    assert got["explained"][0]["made"][2] == {
+    assert next(made for made in got["explained"][0]["made"] if made["name"] == "action") == {
         "name": "action",
         "value": "trigger",
         "file": "conf/providers.d/team.yaml",
@@ -193,6 +189,38 @@ REFUSED = {
 @pytest.mark.parametrize("body", REFUSED)
 def test_a_body_that_the_door_would_refuse_is_a_problem(gateway, body):
     assert gateway("try", "team", "-", "--config", "conf", "--explain", stdin=body, files=CONF) == REFUSED[body]
+
+
+MANY_WAYS = {
+    **CONF,
+    "conf/providers.d/asked.yaml": """
+title: Asked
+auth: { scheme: token, query: key, token: { env: ASKED_TOKEN } }
+methods: [ GET ]
+delivery_id: $.nr
+map:
+  action: { default: trigger }
+  dedup_key: $.id
+  severity: { default: error }
+  summary: $.text
+  occurred_at: $.at
+  details: $
+""",
+}
+
+
+def test_a_delivery_id_and_a_time_that_is_none_are_told_and_long_values_are_cut(gateway):
+    query = ["-q", "id=1", "-q", "nr=n-7", "-q", "at=yesterday", "-q", f"text={'x' * 300}"]
+    done = gateway("try", "asked", "-", "-X", "GET", "--config", "conf", "--explain", *query, stdin=b"", files=MANY_WAYS)
+    assert done.code == 0
+    assert "delivery   n-7: one seen before is not taken again\n" in done.out
+    assert f"  summary      {'x' * 119}…  <- conf/providers.d/asked.yaml:10  $.text\n" in done.out
+    assert "Z (the time it was received: yesterday is no time)  <- conf/providers.d/asked.yaml:11  $.at\n" in done.out
+
+
+def test_a_method_that_the_door_refuses_is_refused(gateway):
+    done = gateway("try", "asked", "-", "--config", "conf", stdin=b"{}", files=MANY_WAYS)
+    assert (done.code, done.err.splitlines()[-1]) == (2, "Error: asked takes GET here, not 'POST'")
 
 
 CONFIG = load(None, {})

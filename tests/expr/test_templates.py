@@ -127,13 +127,13 @@ REFUSED = {
     "{{ self }}": "there is no `self` here",
     "{{ self.__init__.__globals__ }}": "there is no `self` here",
     "{{ caller }}": "there is no `caller` here",
-    "{{ item | attr('__class__') }}": "there is no function 'attr'",
-    "{{ item.host | center(999999999) }}": "there is no function 'center'",
-    "{{ item.host | format(1) }}": "there is no function 'format'",
-    "{{ item.tags | map('upper') }}": "there is no function 'map'",
+    "{{ item | attr('__class__') }}": "there is no function 'attr'; `gateway reference` lists them",
+    "{{ item.host | center(999999999) }}": "there is no function 'center'; `gateway reference` lists them",
+    "{{ item.host | format(1) }}": "there is no function 'format'; `gateway reference` lists them",
+    "{{ item.tags | map('upper') }}": "there is no function 'map'; `gateway reference` lists them",
     "{{ item.tags | tojson }}": "there is no function 'tojson'; did you mean 'json'?",
-    "{{ item.tags | look_up(1) }}": "there is no function 'look_up'",
-    "{{ item.host is callable }}": "there is no test 'callable'",
+    "{{ item.tags | look_up(1) }}": "there is no function 'look_up'; `gateway reference` lists them",
+    "{{ item.host is callable }}": "there is no test 'callable'; `gateway reference` lists them",
     "{{ item.host is strin }}": "there is no test 'strin'; did you mean 'string'?",
     "{{ 2 ** 999999999 }}": "`**` is not allowed",
     "{{ 1e999 }}": "a number is too large",
@@ -253,13 +253,36 @@ def test_a_payload_nested_a_hundred_thousand_deep_is_an_expression_error(text):
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["{{ 'down' if item.down }}", "host is {{ 'down' if item.down }}", "{% if true %}{{ 'down' if item.down }}{% endif %}"],
+    ("text", "said"),
+    [
+        ("{{ 'down' if item.down }}", None),
+        ("host is {{ 'down' if item.down }}", "host is "),
+        ("host{{ ' on ' ~ item.rack if item.rack }}", "host"),
+        ("{% if true %}{{ 'down' if item.down }}{% endif %}", ""),
+    ],
 )
-def test_a_condition_without_an_else_finds_nothing_where_it_does_not_hold(text):
-    expression = Inbound.read(text)
-    if text.startswith("{{"):
-        assert expression({"item": {}}) is None
-    else:
-        with pytest.raises(ExpressionError, match="a value finds nothing"):
-            expression({"item": {}})
+def test_a_condition_without_an_else_prints_nothing_where_it_does_not_hold(text, said):
+    assert Inbound.read(text)({"item": {}}) == said
+
+
+def test_elsewhere_what_such_a_condition_gives_is_missing():
+    with pytest.raises(ExpressionError, match="a value finds nothing"):
+        Inbound.read("{{ ('down' if item.down) ~ '!' }}")({"item": {}})
+
+
+@pytest.mark.parametrize("missing", [{}, {"g": None}, {"g": ""}])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("{{ {'g': item.g, 'h': 1} }}", {"h": 1}),
+        ("{{ [item.g, 1] }}", [None, 1]),
+        ("{{ (item.g, 1) }}", [None, 1]),
+        ("{{ {'a': [item.g, {'b': item.g}]} }}", {"a": [None, {}]}),
+        ("{{ [item.g, 'b'] | join('/') }}", "b"),
+        ("{{ {'g': item.g} | merge({'x': item.y}) }}", {}),
+        ("{{ {'g': item.g if item.h, 'h': 2} }}", {"h": 2}),
+        ("x{{ {'g': item.g, 'h': 1} | json }}", 'x{"h":1}'),
+    ],
+)
+def test_what_is_missing_stands_in_no_mapping_and_is_null_in_a_list(text, value, missing):
+    assert Inbound.read(text)({"item": missing}) == value

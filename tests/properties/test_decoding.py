@@ -47,11 +47,12 @@ secretive = st.recursive(
     max_leaves=15,
 )
 bodies = st.binary(max_size=60) | st.lists(st.sampled_from(SCRAPS) | st.binary(max_size=5), max_size=30).map(b"".join)
+FORMATS = [("json", False), ("json", True), ("form", False), ("multipart", False), ("text", False)]
+FORMATS += [("auto", False), ("auto", True), ("any", False), ("any", True)]
 decodings = st.builds(
-    Decoding,
-    format=st.sampled_from(["json", "form", "multipart", "text", "auto"]),
+    lambda format, **more: Decoding(format=format[0], lenient=format[1], **more),
+    format=st.sampled_from(FORMATS),
     many=st.booleans(),
-    lenient=st.booleans(),
     unwrap=st.sampled_from([None, Inbound.read("{{ payload.a | from_json(otherwise=1) }}"), Inbound.read("$.a")]),
 )
 READING = Reading(

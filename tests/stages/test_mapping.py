@@ -174,6 +174,11 @@ LEFT_OUT = [
     ("  details: { a: [ 'x{{ item.b }}', y ], b: $.title }", {"details": {"a": ["y"], "b": "Disk full"}}),
     ("  labels: { a: 'x{{ item.b }}', b: 'x{{ item.title }}' }", {"labels": {"b": "xDisk full"}}),
     ("  source: \"{{ v or 'none' }}\"\nlet: { v: 'x{{ item.v }}' }", {"source": "none"}),
+    (
+        "  labels: \"{{ {'a': item.b, 'c': 'd'} }}\"\n  details: \"{{ {'a': [item.b], 'c': 1} }}\"",
+        {"labels": {"c": "d"}, "details": {"a": [None], "c": 1}},
+    ),
+    ("  labels: '{{ own }}'\nlet: { own: \"{{ {'a': item.b, 'c': 'd'} }}\" }", {"labels": {"c": "d"}}),
     ("  source: '{{ u }}'\nlet: { v: 'x{{ item.v }}', u: '{{ v }}' }", {"source": ""}),
 ]
 
@@ -209,6 +214,13 @@ def test_a_duration_that_is_none_is_a_dead_letter_and_one_that_is_written_out_is
     assert mapped(PLAIN + "  resolve_after: $.after", ALERT | {"after": "soon"}) == Mapped(dead=(dead(message),))
     with pytest.raises(ValueError, match=r"^resolve_after: 'soon' is not a duration; write it like 500ms, 10s, 5m, 24h or 7d$"):
         Fields(resolve_after=Inbound.read("soon"))
+
+
+def test_a_list_that_is_not_there_is_another_kind_of_message_and_an_empty_one_says_nothing():
+    text = PLAIN + "events: $.data.alerts[*]"
+    assert [mapped(text, {"data": data}) for data in ({"alerts": []}, {"alerts": None}, {"alerts": {}})] == [Mapped()] * 3
+    gone = Mapped(dead=(dead("events: there is no $.data.alerts in this payload", -1, "cases"),))
+    assert [mapped(text, payload) for payload in ({}, {"data": {}}, {"data": None}, ALERT, [])] == [gone] * 5
 
 
 def test_one_bad_item_leaves_the_others_and_is_named_by_its_index_over_all_payloads():

@@ -122,7 +122,9 @@ def test_a_look_up_may_give_anything_that_yaml_holds():
     ("keys", "message"),
     [
         ({}, "give `from` (with a table), or `default` alone for a constant"),
-        ({"from_": Inbound.read("$.a")}, "give a `table` for what `from` finds"),
+        ({"from_": Inbound.read("$.a"), "table": {"<= 3": "resolve"}}, "'<= 3' is no range; write '..3', ends included"),
+        ({"from_": Inbound.read("$.a"), "table": {">7.5": "resolve"}}, "'>7.5' is no range; write '7.5..', ends included"),
+        ({"from_": Inbound.read("$.a"), "table": {"7..3": "resolve"}}, "'7..3' holds nothing; write the smaller number first"),
         (
             {"from_": Inbound.read("$.a"), "table": {"OK": "resolve", "ok": "resolve"}},
             "two rows of the table differ only in upper and lower case, which do not count",
@@ -144,3 +146,22 @@ def test_a_look_up_that_cannot_work_is_refused_when_it_loads(keys, message):
 def test_a_look_up_in_let_is_read_with_the_same_care(data, message):
     with pytest.raises(ValueError, match=whole(message)):
         Lookup.read(data)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "expected"),
+    [
+        (ActionLookup, "Trigger", "trigger"),
+        (ActionLookup, "ignore", "ignore"),
+        (SeverityLookup, "CRITICAL", "critical"),
+        (SeverityLookup, None, "warning"),
+    ],
+)
+def test_without_a_table_the_provider_says_our_own_words(kind, word, expected):
+    absent = {"absent": "warning"} if kind is SeverityLookup else {}
+    assert kind(from_=Inbound.read("$.a"), **absent)({"item": {"a": word}}) == expected
+
+
+def test_a_word_in_no_row_is_shown_as_it_was_sent():
+    with pytest.raises(ValueError, match="^'ALERT_New' is in no row of the table, and there is no default$"):
+        SeverityLookup(from_=Inbound.read("$.a"))({"item": {"a": " ALERT_New "}})

@@ -79,7 +79,7 @@ REFUSALS = {
         {},
         b"<script>alert(1)</script>",
         400,
-        error("decode", "json", "the body is not JSON: invalid character (byte 0)"),
+        error("decode", "json", "the body is not JSON: invalid character (byte 0), at '>>><script>alert(1)</sc'"),
     ),
     "a type we do not read": (
         {"content-type": "application/xml"},

@@ -18,6 +18,7 @@ from .findings import Rule
 from .providers import (
     deaf_cases,
     early_handshakes,
+    expressions_in_tables,
     let_names,
     long_expressions,
     missing_fields,
@@ -50,6 +51,7 @@ _BOTH: Mapping[str, Rule] = {
 PROVIDER_RULES: Mapping[str, Rule] = {
     **_BOTH,
     "let-name": let_names,
+    "literal": expressions_in_tables,
     "missing-key": missing_fields,
     "one-key": one_key_for_all,
     "header-name": unreachable_headers,

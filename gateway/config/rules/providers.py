@@ -8,6 +8,7 @@ from typing import Any
 
 from ...expr import Inbound
 from ...stages.mapping import Case
+from ...stages.words import Words
 from ..problems import Place, legible
 from ..schema import Provider
 from .findings import CODE, Finding, expressions
@@ -80,6 +81,28 @@ def one_key_for_all(provider: Provider) -> Iterator[Finding]:
             yield Finding(path, f"`{legible(key.text)}` is the same for every event", hint)
 
 
+def expressions_in_tables(provider: Provider) -> Iterator[Finding]:
+    """
+    A look-up's table gives an expression, where only a literal can stand.
+
+    What a row gives is text as it is written, braces included. Where the value depends on the word, say so in an expression.
+
+        table: { resolved: "{{ item.ended }}" }                            # would give these letters
+        let: { at: "{{ item.ended if state == 'resolved' else item.started }}" }
+    """
+    places: list[tuple[Place, Mapping[str, Any]]] = [(("let",), provider.let)]
+    places += [(("cases", index, "let"), case.let) for index, case in enumerate(provider.cases)]
+    for path, lets in places:
+        for name, let in lets.items():
+            look = let.value
+            if isinstance(look, Words):
+                rows: list[tuple[Place, Any]] = [(("table", word), given) for word, given in look.table.items()]
+                for place, given in [*rows, (("absent",), look.absent), (("default",), look.default)]:
+                    if isinstance(given, str) and (CODE.search(given) or given.startswith(("$.", "$["))):
+                        message = f"`{legible(given, 60)}` is only text here: a table gives literals"
+                        yield Finding((*path, name, *place), message, 'write an expression: "{{ … if … else … }}"')
+
+
 def unreachable_headers(provider: Provider) -> Iterator[Finding]:
     """
     An expression asks for a header by a name that no header has.
@@ -111,14 +134,14 @@ def deaf_cases(provider: Provider) -> Iterator[Finding]:
 
 def long_expressions(provider: Provider) -> Iterator[Finding]:
     """
-    An expression has more than 80 characters.
+    An expression has more than 80 characters, where a `let` could name its parts.
 
     Nobody reviews such a line. In `let` its parts have names, each is shown by `gateway try --explain`, and the expression that
     remains says what it does. Expressions within `let` may be as long as they need to be.
     """
     for path, expression in expressions(provider):
-        in_let = path[0] == "let" or (path[0] == "cases" and path[2] == "let")
-        if not in_let and len(expression.text) > LONGEST_EXPRESSION:
+        named = path[0] == "map" or (path[0] == "cases" and path[2] != "let")
+        if named and len(expression.text) > LONGEST_EXPRESSION:
             message = f"an expression of {len(expression.text)} characters; {LONGEST_EXPRESSION} are readable"
             yield Finding(path, message, "give its parts names in `let`")
 

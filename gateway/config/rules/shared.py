@@ -35,6 +35,8 @@ def unknown_names(thing: Provider | Sink) -> Iterator[Finding]:
 def _on_name(thing: Provider | Sink, name: str, expression: Expression, known: set[str] | frozenset[str]) -> str:
     if isinstance(thing, Provider) and any(name in let for let in (thing.let, *(case.let for case in thing.cases))):
         return "a `let` is known in `map` and `cases`, and in the lets below it: move it up, or write out here what it stands for"
+    if found := re.search(rf"\.([\w-]*-{re.escape(name)}\b[\w-]*)", expression.text):
+        return f"a key with a hyphen stands in brackets and quotes: `['{legible(found[1])}']`"
     if isinstance(thing, Sink) and name in expression.scope & {"items", "by"}:
         return f"`{name}` is for the request of a `batch` that has {'an `item`' if name == 'items' else 'a `by`'}"
     return hints.did_you_mean(name, sorted(known)) or f"the names here are {hints.listed(sorted(known))}"

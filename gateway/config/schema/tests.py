@@ -71,6 +71,7 @@ class ProviderTest(Keys, frozen=True):
     published: What lies at the addresses of public keys (`jwt`, `sns`).
     expect: The events that must come out, in order; a list of none says that nothing is said.
     dead: How many items must become dead letters.
+    delivery_id: The sender's id of this delivery.
     reply: The answer, where it is a handshake.
     refused: The webhook must be refused: it is not signed as it should be.
     """
@@ -82,6 +83,7 @@ class ProviderTest(Keys, frozen=True):
     published: dict[str, str] = {}
     expect: list[ExpectedEvent] = []
     dead: int = 0
+    delivery_id: str | None = None
     reply: dict[str, Any] | None = None
     refused: bool = False
 

@@ -168,6 +168,17 @@ def escape_html(value: Any) -> str:
 
 
 @function
+def unescape_html(value: Any) -> str:
+    """
+    With HTML's names for characters read, as some template engines write them.
+
+    >>> unescape_html("say &quot;no&quot; &amp; go")
+    'say "no" & go'
+    """
+    return html.unescape(as_text(value))
+
+
+@function
 def escape_mrkdwn(value: Any) -> str:
     """
     With `&`, `<` and `>` escaped, as Slack wants it; so `<!channel>` and `<@U1>` call nobody.

@@ -156,16 +156,16 @@ def values(value: Any) -> list[Any]:
     return list(_mapping("values", value).values())
 
 
-@function
+@function(missing=True)
 def merge(value: Any, other: Any) -> dict[str, Any]:
     """
-    A mapping with the keys of another one over its own; what is missing there changes nothing.
+    A mapping with the keys of another one over its own; what is missing, there or as a whole, changes nothing.
 
-    >>> merge({"a": 1}, {"a": 2, "b": None})
-    {'a': 2}
+    >>> merge({"a": 1}, {"a": 2, "b": None}), merge(None, {"a": 2})
+    ({'a': 2}, {'a': 2})
     """
-    more = {} if is_missing(other) else _mapping("merge", other)
-    return _mapping("merge", value) | {key: each for key, each in more.items() if not is_missing(each)}
+    own, more = ({} if is_missing(each) else _mapping("merge", each) for each in (value, other))
+    return own | {key: each for key, each in more.items() if not is_missing(each)}
 
 
 @function

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..written import as_text
-from .patterns import search
+from .patterns import LONGEST_SEARCHED, compiled, search
 from .registry import Length, Pattern, Piece, Signs, Unit, check_size, function
 
 SIZES: dict[str, Callable[[str], int]] = {
@@ -124,6 +124,24 @@ def replace(value: Any, old: Piece, new: str) -> str:
 
 
 @function
+def replace_all(value: Any, pattern: Pattern, new: str) -> str:
+    """
+    With everything that a regular expression (RE2) finds replaced by `new`, as it is written.
+
+    >>> replace_all("host-12.eu-3", "[0-9]+", "N")
+    'host-N.eu-N'
+    """
+    text = as_text(value)
+    found = [match.span() for match in compiled(pattern).finditer(text[:LONGEST_SEARCHED])]
+    check_size("replace_all", len(text) + len(found) * len(new))
+    pieces, at = [], 0
+    for begin, end in found:
+        pieces += [text[at:begin], new]
+        at = end
+    return "".join([*pieces, text[at:]])
+
+
+@function
 def capture(value: Any, pattern: Pattern) -> str | None:
     """
     What a regular expression (RE2) finds: its first group that took part, or the whole match if it has none.
@@ -148,6 +166,30 @@ def matches(value: Any, pattern: Pattern) -> bool:
     True
     """
     return search(pattern, as_text(value)) is not None
+
+
+@function
+def select(value: Any, pattern: Pattern) -> list[Any]:
+    """
+    The entries of a list in which a regular expression (RE2) is found.
+
+    >>> select(["team:db", "nightly", "env:prod"], ":")
+    ['team:db', 'env:prod']
+    """
+    entries = value if isinstance(value, list | tuple) else [value]
+    return [entry for entry in entries if search(pattern, as_text(entry)) is not None]
+
+
+@function
+def reject(value: Any, pattern: Pattern) -> list[Any]:
+    """
+    The entries of a list in which a regular expression (RE2) is not found.
+
+    >>> reject(["team:db", "nightly", "env:prod"], ":")
+    ['nightly']
+    """
+    entries = value if isinstance(value, list | tuple) else [value]
+    return [entry for entry in entries if search(pattern, as_text(entry)) is None]
 
 
 @function

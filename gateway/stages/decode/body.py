@@ -19,7 +19,7 @@ class Decoding(Keys, frozen=True):
     format: `json`, `form`, `multipart`, `text`, or `auto`, which goes by the Content-Type; without a body it takes the query.
       `any` is the same, and takes as text what is neither.
     many: The body holds several payloads: JSON objects glued together, one on each line, or a list at the root.
-    lenient: Takes JSON that has raw line breaks and tabs inside its texts.
+    lenient: Takes JSON that has raw line breaks and tabs inside its texts, and values left empty (`"days":,`), which are null.
     unwrap: The payload inside the payload, such as a text that is itself JSON. Finding nothing leaves the payload as it is.
     limit: The most bytes a body may have, before and after it is decompressed.
     """
@@ -29,6 +29,10 @@ class Decoding(Keys, frozen=True):
     lenient: bool = False
     unwrap: Inbound | None = None
     limit: Size = Size(1024 * 1024)
+
+    def __post_init__(self) -> None:
+        if self.lenient and self.format in ("form", "multipart", "text"):
+            raise ValueError(f"lenient: it is for JSON, and this is {self.format}; take it away")
 
 
 def is_in_query(how: Decoding, webhook: Webhook) -> bool:

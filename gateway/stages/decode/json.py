@@ -11,6 +11,7 @@ import msgspec
 
 from ...errors import Undecodable
 from ...model import Webhook
+from ...values import harmless
 from .body import Decoding, may_be_json, wrong_type
 
 DEEPEST = 100  # levels of nesting; the field's payloads have fewer than 20
@@ -26,10 +27,23 @@ def read_json(body: bytes, how: Decoding, webhook: Webhook) -> list[Any]:
     except UnicodeDecodeError:
         raise _not_json("it is not UTF-8", webhook) from None
     except ValueError as error:
-        raise _not_json(str(error).removeprefix("JSON is malformed: "), webhook) from None
+        raise _not_json(_where(str(error).removeprefix("JSON is malformed: "), body), webhook) from None
     if body.count(b"{") + body.count(b"[") > DEEPEST and any(map(is_too_deep, found)):
         raise _too_deep()
     return found
+
+
+AROUND = 20  # bytes that are shown on each side of what is wrong
+
+
+def _where(said: str, body: bytes) -> str:
+    """What is wrong with a body, and where: the parser counts bytes, which nobody else does."""
+    found = re.search(r"\((?:byte|char) (\d+)\)$", said)
+    if found is None:
+        return said
+    at = int(found[1])
+    before, behind = (part.decode(errors="replace") for part in (body[max(0, at - AROUND) : at], body[at : at + AROUND]))
+    return f"{said}, at {harmless(before + '>>>' + behind)!r}"
 
 
 def _too_deep() -> Undecodable:
@@ -52,6 +66,8 @@ def _values(body: bytes, how: Decoding) -> list[Any]:
         mended = _LONE_SURROGATE.sub(_keep_pairs, body)
         if mended == body and not how.many and not how.lenient:
             raise
+    if how.lenient:
+        mended = _LEFT_EMPTY.sub(_with_null, mended)
     if how.many:
         return list(_one_after_another(mended.decode(), _LENIENT if how.lenient else _STRICT))
     return [_LENIENT.decode(mended.decode()) if how.lenient else msgspec.json.decode(mended)]
@@ -97,6 +113,14 @@ _LONE_SURROGATE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9
 
 def _keep_pairs(found: re.Match[bytes]) -> bytes:
     return rb"\ufffd" if len(found[0]) == 6 else found[0]
+
+
+# A value that the sender's template left empty: a colon with nothing behind it. Texts are passed over whole.
+_LEFT_EMPTY = re.compile(rb'"(?:[^"\\]|\\.)*"|:(?=[ \t\r\n]*[,}])', re.DOTALL)
+
+
+def _with_null(found: re.Match[bytes]) -> bytes:
+    return b":null" if found[0] == b":" else found[0]
 
 
 _NESTED = {dict, list}  # exactly these: to ask for their kinds costs four times as much

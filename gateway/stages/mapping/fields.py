@@ -17,12 +17,13 @@ def event_of(
     case: Case, item_scope: dict[str, Any], webhook: Webhook, project: str, index: int, received_at: str
 ) -> Event | None:
     """The event that an item is; None for `ignore`. Raises Unmappable, or ExpressionError where a `let` cannot be had."""
-    fields, scope = case.map, with_lets(case.let, item_scope)
+    fields, scope = case.map, with_lets(case.deciding, item_scope)
     assert fields.action is not None
     assert fields.severity is not None
     action = _of("action", fields.action, scope)
-    if action == "ignore":
+    if action == "ignore":  # whatever else it does not say
         return None
+    scope = with_lets(case.describing, scope)
     return Event(
         id=f"{webhook.id}-{index}",
         webhook_id=webhook.id,

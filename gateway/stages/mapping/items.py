@@ -20,15 +20,23 @@ def items_of(reading: Reading, scopes: Sequence[Mapping[str, Any]]) -> Iterator[
         if case is None:
             yield None, scope
             continue
-        assert case.events is not None
         try:
-            if "path" in case.names:
-                located = case.events.located(scope["payload"])
-                yield from ((case, scope | {"item": item, "path": path}) for path, item in located)
-            else:
-                yield from ((case, scope | {"item": item}) for item in case.events.entries(scope["payload"]))
+            found = _items(case, scope["payload"])
         except ExpressionError as error:
             raise ExpressionError(f"events: {error}") from None
+        yield from ((case, scope | each) for each in found)
+
+
+def _items(case: Case, payload: Any) -> list[dict[str, Any]]:
+    """The items of a payload, by the names that they have in a scope. Without the list it is another kind of message."""
+    assert case.events is not None
+    if "path" in case.names:
+        found = [{"item": item, "path": path} for path, item in case.events.located(payload)]
+    else:
+        found = [{"item": item} for item in case.events.entries(payload)]
+    if not found and not case.events.is_there(payload):
+        raise ExpressionError(f"there is no {case.events.text.removesuffix('[*]')} in this payload")
+    return found
 
 
 def _speaking(reading: Reading, scope: dict[str, Any]) -> Case | None:

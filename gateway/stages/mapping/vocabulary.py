@@ -110,6 +110,17 @@ class Case(Keys, frozen=True):
         return frozenset(self.map.names()).union(*(let.names for let in self.let.values()))
 
     @cached_property
+    def deciding(self) -> dict[str, Let]:
+        """The names that its action stands on."""
+        action = self.map.action
+        return _needed(self.let, [name for _, each in action.expressions() for name in each.names] if action else ())
+
+    @cached_property
+    def describing(self) -> dict[str, Let]:
+        """The other names."""
+        return {name: let for name, let in self.let.items() if name not in self.deciding}
+
+    @cached_property
     def quick(self) -> QuickEvent:
         """Its fields, compiled."""
         return quick_event(self)
