@@ -125,6 +125,7 @@ def test_what_does_not_hold_of_a_provider_is_said(tmp_path, name):
     test, failures = PROVIDERS[name]
     lines = test.replace(", expect:", "\n    expect:").replace(", dead:", "\n    dead:").replace(", reply:", "\n    reply:")
     lines = lines.replace(", secrets:", "\n    secrets:").replace(", refused:", "\n    refused:").replace(", now:", "\n    now:")
+    lines = lines.replace(", delivery_id:", "\n    delivery_id:")
     config = configured(tmp_path, "providers.d", PROVIDER.replace("TEST", lines))
     (outcome,) = run_provider_tests("x", config.providers["x"])
     assert (outcome.file, outcome.name, list(outcome.failures)) == ("providers.d/x", "t", failures)

@@ -50,8 +50,8 @@ bodies = st.binary(max_size=60) | st.lists(st.sampled_from(SCRAPS) | st.binary(m
 FORMATS = [("json", False), ("json", True), ("form", False), ("multipart", False), ("text", False)]
 FORMATS += [("auto", False), ("auto", True), ("any", False), ("any", True)]
 decodings = st.builds(
-    lambda format, **more: Decoding(format=format[0], lenient=format[1], **more),
-    format=st.sampled_from(FORMATS),
+    lambda kind, **more: Decoding(format=kind[0], lenient=kind[1], **more),
+    kind=st.sampled_from(FORMATS),
     many=st.booleans(),
     unwrap=st.sampled_from([None, Inbound.read("{{ payload.a | from_json(otherwise=1) }}"), Inbound.read("$.a")]),
 )

@@ -163,5 +163,5 @@ def test_without_a_table_the_provider_says_our_own_words(kind, word, expected):
 
 
 def test_a_word_in_no_row_is_shown_as_it_was_sent():
-    with pytest.raises(ValueError, match="^'ALERT_New' is in no row of the table, and there is no default$"):
+    with pytest.raises(ValueError, match=r"^'ALERT_New' is in no row of the table, and there is no default$"):
         SeverityLookup(from_=Inbound.read("$.a"))({"item": {"a": " ALERT_New "}})
