@@ -1,10 +1,15 @@
-"""`python -m tests.shipped`: what becomes of the vendors' webhooks, provider by provider."""
+"""
+`python -m tests.shipped`: what becomes of the vendors' webhooks, provider by provider. With `keys`, which parts of them make their
+incidents' dedup keys: with another value in one of these it is another incident, and whatever else differs, it is the same.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 
 from .corpus import LOST, QUIET, came, expectations, providers
+from .variations import document, identity, incidents
 
 COLUMNS = ("cases", "trigger", "acknowledge", "resolve", "notice", "ignored", "handshake", "refused", "dead", "unlike")
 
@@ -32,7 +37,17 @@ def _is_as_expected(expected: str, outcome: str) -> bool:
     return any(expected in words and outcome in words for words in (QUIET, LOST, (outcome,)))
 
 
+def keys(provider: str) -> list[str]:
+    """The parts that a provider's dedup keys are made of, lists by their first entry."""
+    told = [place for places in incidents(provider).values() for place in places if document(provider, place[0]) is not None]
+    return sorted({part for case, number in told for part in identity(provider, case, number)})
+
+
 def main() -> None:
+    if sys.argv[1:] == ["keys"]:
+        for provider in providers():
+            print(f"{provider:24}{', '.join(keys(provider)) or '(its forms are no JSON)'}")
+        return
     found = rows()
     total: Counter[str] = sum((row for _, row in found), Counter())
     print(f"{'':24}" + "".join(f"{column:>12}" for column in COLUMNS))

@@ -15,6 +15,10 @@ CONFIG = load(None, {})
 
 PAYLOADS = {
     "cloudwatch": lambda word: {"AlarmName": "cpu", "AWSAccountId": "1", "NewStateValue": word, "NewStateReason": "why"},
+    "azure-monitor": lambda word: {
+        "schemaId": "azureMonitorCommonAlertSchema",
+        "data": {"essentials": {"alertId": "1", "alertRule": "CPU", "severity": word, "monitorCondition": "Fired"}},
+    },
     "datadog": lambda word: {"title": "CPU", "alert_id": "1", "alert_type": word},
     "prometheus": lambda word: {"alerts": [{"status": "firing", "labels": {"alertname": "CPU", "severity": word}}]},
     "sentry": lambda word: {"action": "created", "data": {"issue": {"id": "1", "title": "CPU", "level": word}}},
@@ -22,6 +26,11 @@ PAYLOADS = {
 ROWS = [
     ("cloudwatch", "ALARM", "critical"),
     ("cloudwatch", "OK", "info"),
+    ("azure-monitor", "Sev0", "critical"),
+    ("azure-monitor", "Sev1", "error"),
+    ("azure-monitor", "Sev2", "warning"),
+    ("azure-monitor", "Sev3", "info"),
+    ("azure-monitor", "Sev4", "info"),
     ("datadog", "error", "critical"),
     ("datadog", "warning", "warning"),
     ("datadog", "info", "info"),
