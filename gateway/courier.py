@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -23,7 +24,7 @@ from .errors import SecretUnset, StageError, StoreError, Undelivered, Unrenderab
 from .expr import ExpressionError
 from .model import Attempt, Delivery, Request, Response, Verdict
 from .stages.answer import Visit
-from .stages.authorize import authorize, sign
+from .stages.authorize import OAuth2, authorize, sign
 from .stages.deliver import Answers, Judgement, judge, next_state
 from .stages.render import Parcel, pack, render
 from .store import Result, Steps
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 EXCERPT = 2_000  # characters of an answer that are kept
 VISIT_TIMEOUT = 10.0  # seconds
 MOST_LOST = 5  # tries beyond those of `retry` that may end with the gateway: more, and the delivery itself may be what stops it
+OURS_TO_MEND = ("tls", "credentials")  # reasons for which another try is worth nothing until a file or secret of ours changes
 ESCALATED = "escalated"  # remembered for an incident and a sink that waits before it tells: it was told
 
 
@@ -104,6 +106,8 @@ def patience(sink: Sink) -> float:
     even if every try takes its whole timeout. A batch is halved until one is alone; one try more is for what the clock loses.
     """
     tries = len(sink.steps) or 1
+    if isinstance(sink.auth, OAuth2):
+        tries *= 2  # and a token for each
     if sink.batch is not None:
         tries += math.ceil(math.log2(max(1, sink.batch.events)))
     return sink.limits.timeout * (tries + 1)
@@ -253,16 +257,32 @@ async def _send(trip: Trip, deliveries: Sequence[Delivery], request: Request) ->
 async def _exchange(trip: Trip, request: Request, answers: Answers, count: int) -> tuple[list[Judgement], Response | None]:
     """Authorize, sign, send and judge. What goes wrong on the way is a judgement too."""
     try:
-        authorized = authorize(trip.sink.auth, request, trip.config.secrets)
-        signed = sign(trip.sink.sign, authorized, trip.config.secrets, trip.clock())
-        limits, tls = trip.sink.limits, trip.sink.tls
-        response = await trip.client.send(signed, timeout=limits.timeout, tls=tls, certificate=_certificate(trip))
+        response = await _proved(trip, request)
     except SecretUnset as error:
         return [Judgement("park", str(error))] * count, None
     except Undelivered as error:
-        verdict: Verdict = "park" if error.reason == "tls" else "retry" if error.retryable else "dead"
+        verdict: Verdict = "park" if error.reason in OURS_TO_MEND else "retry" if error.retryable else "dead"
         return [Judgement(verdict, str(error), error.retry_after)] * count, None
     return judge(answers, response, count, trip.clock()), response
+
+
+async def _proved(trip: Trip, request: Request) -> Response:
+    """The answer to a request that proves who we are. A token that a sink refuses is replaced, once."""
+    auth, secrets, tls = trip.sink.auth, trip.config.secrets, trip.sink.tls
+    if not isinstance(auth, OAuth2):
+        return await _signed(trip, authorize(auth, request, secrets))
+    token = await trip.client.tokens.get(auth, secrets, tls)
+    response = await _signed(trip, authorize(auth, request, secrets, token))
+    if response.status != HTTPStatus.UNAUTHORIZED:
+        return response
+    trip.client.tokens.refuse(auth, secrets, token)
+    return await _signed(trip, authorize(auth, request, secrets, await trip.client.tokens.get(auth, secrets, tls)))
+
+
+async def _signed(trip: Trip, request: Request) -> Response:
+    signed = sign(trip.sink.sign, request, trip.config.secrets, trip.clock())
+    limits, tls = trip.sink.limits, trip.sink.tls
+    return await trip.client.send(signed, timeout=limits.timeout, tls=tls, certificate=_certificate(trip))
 
 
 def _certificate(trip: Trip) -> str:

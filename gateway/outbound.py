@@ -23,6 +23,7 @@ import msgspec
 from . import __version__
 from .errors import Undelivered
 from .model import Request, Response
+from .tokens import Tokens
 from .values import Tls
 
 LARGEST_ANSWER = 1024 * 1024  # bytes of an answer that are read
@@ -64,6 +65,7 @@ class Client:
     def __init__(self, transport: httpx2.AsyncBaseTransport | None = None, *, connections: int = 0) -> None:
         self._transport, self._connections = transport, connections
         self._transports: dict[tuple[Tls | None, str], httpx2.AsyncBaseTransport] = {}
+        self.tokens = Tokens(self)
 
     async def send(self, request: Request, *, timeout: float, tls: Tls | None = None, certificate: str = "") -> Response:
         """

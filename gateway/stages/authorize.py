@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import Literal
 
 from msgspec.structs import replace
 
 from ..errors import SecretUnset, Undelivered, Unverified
 from ..model import Request
 from ..signature import Signature, Signed, check_header
-from ..values import Keys, Reference, Secrets, check_secrets, references_of
+from ..values import Keys, Reference, Secrets, Setting, check_secrets, references_of
 
 
 class _Auth(Keys, frozen=True, tag_field="scheme"):
@@ -89,29 +90,60 @@ class BasicAuth(_Auth, frozen=True, tag="basic"):
 
 class OAuth2(_Auth, frozen=True, tag="oauth2"):
     """
-    A token from an OAuth 2.0 token endpoint (RFC 6749, client credentials). Not in this version: refused when the file loads.
+    A token from an OAuth 2.0 token endpoint (RFC 6749, client credentials): kept until a minute before it ends, and got anew
+    once where a sink answers 401.
 
-    token_url: Where tokens are given out.
+    token_url: Where tokens are given out; https only.
     client_id: Our id there.
     client_secret: Our secret there.
     scope: What the token is for.
+    parameters: What else the endpoint wants to be told, such as `audience`.
+    client_in: Where the endpoint wants our id and secret: `header` (basic, as the RFC has it) or `body`.
     """
 
-    token_url: str
-    client_id: str
+    token_url: Setting
+    client_id: Setting
     client_secret: Reference
-    scope: str = ""
+    scope: Setting = ""
+    parameters: dict[str, Setting] = {}
+    client_in: Literal["header", "body"] = "header"
 
     def __post_init__(self) -> None:
-        raise ValueError("the scheme 'oauth2' is in the language, and this version cannot get tokens yet; use bearer meanwhile")
+        check_secrets(self, "client_secret")
+        if isinstance(self.token_url, str):
+            _check_https(self.token_url)
+        if taken := sorted({"grant_type", "client_id", "client_secret", "scope"} & set(self.parameters)):
+            raise ValueError(f"parameters: {taken[0]} is sent already; take it away")
+
+    def headers(self, secrets: Secrets) -> dict[str, str]:
+        """None of its own: the token comes when it is asked for."""
+        return {}
+
+    def asked(self, secrets: Secrets) -> tuple[str, ...]:
+        """What a token is asked for with: address, id, secret, scope, and the parameters. Raises SecretUnset."""
+        url = secrets.setting(self.token_url)
+        try:
+            _check_https(url)
+        except ValueError as error:
+            raise SecretUnset(f"{self.token_url} ({error})") from None
+        more = [text for name, setting in self.parameters.items() for text in (name, secrets.setting(setting))]
+        identity = secrets.setting(self.client_id), secrets.reveal(self.client_secret), secrets.setting(self.scope)
+        return url, *identity, *more
+
+
+def _check_https(address: str) -> None:
+    if not re.fullmatch(r"https://[!-~]+", address):
+        raise ValueError("token_url: a secret is sent there, so it begins with https://")
 
 
 Auth = ApiKey | BearerAuth | BasicAuth | OAuth2
 
 
-def authorize(auth: Auth | None, request: Request, secrets: Secrets) -> Request:
-    """The request with what proves who we are. Raises SecretUnset."""
-    return request if auth is None else _with(request, auth.headers(secrets))
+def authorize(auth: Auth | None, request: Request, secrets: Secrets, token: str = "") -> Request:
+    """The request with what proves who we are; `token` is the one of `oauth2`. Raises SecretUnset."""
+    if auth is None:
+        return request
+    return _with(request, {"Authorization": f"Bearer {token}"} if token else auth.headers(secrets))
 
 
 def sign(signature: Signature | None, request: Request, secrets: Secrets, now: float) -> Request:

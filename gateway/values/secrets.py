@@ -19,6 +19,7 @@ from .references import Reference, Setting
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
+MOST_PASSING = 32  # secrets of an hour that are masked at a time
 MASK = "***"
 FEW = 32  # texts that are sooner looked for one by one: the expression gives the interpreter's lock away at each look
 
@@ -41,6 +42,7 @@ class Secrets:
         self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
         self._keys: dict[Reference, list[bytes]] = {}
         self._concealed: frozenset[str] = frozenset()
+        self._passing: list[str] = []
         self._masks: dict[int, tuple[tuple[str, ...], re2._Regexp]] = {}  # what is looked for, by the shortest that counts
         self._changing = Lock()
 
@@ -93,6 +95,14 @@ class Secrets:
         written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
         written |= {json.dumps(text, ensure_ascii=only_ascii)[1:-1] for only_ascii in (True, False)}
         self._conceal(written)
+
+    def conceal_for_now(self, text: str) -> None:
+        """Mask a secret that soon is none, such as a token of an hour: the last few of them are."""
+        before = self._passing[:-MOST_PASSING]
+        self._passing = [*self._passing[-MOST_PASSING:], text]
+        with self._changing:
+            self._concealed = self._concealed - frozenset(before)
+        self.conceal(text)
 
     def conceal_all(self, references: Iterable[Reference]) -> None:
         """Mask what is behind these, so far as there is anything, before it is first used: it may come in before that."""

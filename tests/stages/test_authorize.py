@@ -214,7 +214,9 @@ def test_what_a_block_signs_under_sign_it_verifies_under_auth():
 
 
 REFUSED = {
-    "auth: { scheme: oauth2, token_url: u, client_id: c, client_secret: { env: S } }": "the scheme 'oauth2' is in the language, and this version cannot get tokens yet; use bearer meanwhile",
+    "auth: { scheme: oauth2, token_url: 'http://u.test', client_id: c, client_secret: { env: S } }": "a secret is sent there, so it begins with https://",
+    "auth: { scheme: oauth2, token_url: 'https://u.test', client_id: c, client_secret: { env: S, default: x } }": "a secret has no default; set its variable or file, and take `default` away",
+    "auth: { scheme: oauth2, token_url: 'https://u.test', client_id: c, client_secret: { env: S }, parameters: { scope: x } }": "scope is sent already; take it away",
     "auth: { scheme: api_key, key: { env: K }, header: 'X Y' }": "'X Y' is no header's name",
     'auth: { scheme: api_key, key: { env: K }, prefix: "a\\r\\nb" }': "no header's value begins with 'a\\r\\nb'",
     "auth: { scheme: api_key, key: { env: K, default: x } }": "a secret has no default; set its variable or file, and take `default` away",

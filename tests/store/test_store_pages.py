@@ -150,6 +150,7 @@ async def test_an_event_shows_its_document_and_its_deliveries(told):
         "url": "",
         "labels": {},
         "details": None,
+        "resolve_after": None,
         "incident_id": "a1",
         "outcome": "told",
     }

@@ -88,6 +88,6 @@ async def test_what_is_taken_is_one_line_and_a_secret_in_it_is_masked(tmp_path, 
         "incidents": [receipt["events"][0]["id"]],
         "ignored": 0,
         "filtered": 0,
-        "dead": [r"1: action: '***\n\x1b[2j' is in no row of the table, and there is no default"],
+        "dead": [r"1: action: '***\n\x1b[2J' is in no row of the table, and there is no default"],
         "bytes": line["bytes"],
     }
