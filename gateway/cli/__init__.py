@@ -17,11 +17,12 @@ from .replay import replay
 from .schema import schema
 from .serve import serve
 from .show import show
+from .sink import sink
 from .test import test
 from .try_ import try_
 from .validate import validate
 
-COMMANDS = [serve, validate, test, try_, show, schema, reference, reload, replay, doctor]
+COMMANDS = [serve, validate, test, try_, show, schema, reference, reload, replay, sink, doctor]
 
 FINE, PROBLEMS, USED_WRONGLY, NOT_READY = range(4)
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it

@@ -103,11 +103,22 @@ def _decoded(body: bytes) -> Any:
         return None
 
 
+class _Tokens:
+    """Gives out one token to all."""
+
+    async def get(self, *_: Any) -> str:
+        return "test-token"
+
+    def refuse(self, *_: Any) -> None:
+        """Another would be the same."""
+
+
 class _ScriptedClient:
     """A client that keeps what it is given to send, and answers from a list; 200 at its end."""
 
     def __init__(self, answers: Sequence[SampleResponse]) -> None:
         self.requests: list[Request] = []
+        self.tokens = _Tokens()
         self._answers = list(answers)
 
     async def send(self, request: Request, **_: Any) -> Response:
