@@ -33,8 +33,7 @@ def delivery(number=1, action="trigger", status="open", memory=None, progress=No
         provider="p",
         action=action,
         dedup_key="k",
-        severity="error",
-        **{"summary": f"s{number}", "occurred_at": AT, "received_at": AT} | event,
+        **{"severity": "error", "summary": f"s{number}", "occurred_at": AT, "received_at": AT} | event,
     )
     incident = Incident(
         id="i", provider="p", dedup_key="k", status=status, severity="error", summary="s", opened_at=AT, updated_at=AT

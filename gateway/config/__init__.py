@@ -89,7 +89,7 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
     if settings.catalogue:
         own = {(source.kind, source.name) for source in sources}
         sources += [source for source in catalogue_sources() if (source.kind, source.name) not in own]
-    read = read_sources(sources)
+    read = read_sources(sources, functions=settings.functions)
     problems += read.problems + unknown_aliases(root, settings, provider_names(sources))
     if problems:
         raise ConfigError(sorted(problems))

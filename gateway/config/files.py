@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ..values import read_bounded
 from .decode import decode
+from .functions import check_functions
 from .hints import did_you_mean
 from .inherit import merge
 from .problems import Problem, legible
@@ -149,8 +150,8 @@ class Read(Struct):
     problems: list[Problem]
 
 
-def read_sources(sources: Iterable[Source]) -> Read:
-    """Read every file; one that has a problem has no struct."""
+def read_sources(sources: Iterable[Source], *, functions: bool | None = None) -> Read:
+    """Read every file; one that has a problem has no struct. `functions`: whether Python may be called; None: not looked at."""
     read = Read({kind: {} for kind in KINDS}, {kind: {} for kind in KINDS}, [])
     siblings: dict[Path, dict[tuple[str, str], Source]] = {}  # by directory: a thousand files are not listed a thousand times
     for source in sources:
@@ -161,6 +162,8 @@ def read_sources(sources: Iterable[Source]) -> Read:
         struct = decode(document, KINDS[source.kind]) if inherits else None
         if struct is not None:
             lint(document, struct)
+            if functions is not None and isinstance(struct, Sink):
+                check_functions(document, struct, allowed=functions)
             read.things[source.kind][source.name] = struct
             read.data[source.kind][source.name] = document.data
         read.problems += document.problems

@@ -235,8 +235,8 @@ HOST = "the host cannot come from `event`; keep it in `vars`, and put a slash be
             "a request has one body: give one of json, form, text, text_file and function",
         ),
         (
-            "url: https://a.test\nfunction: mine:body",
-            "this version calls no Python of yours; say the body with `json` or `text`",
+            "url: https://a.test\nfunction: mine.body",
+            "write `package.module:name`, such as `our_formats:ticket`",
         ),
         (
             "url: https://a.test\nheaders: { X-A: a, x-a: b }",

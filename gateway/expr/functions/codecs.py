@@ -50,14 +50,16 @@ def hmac(value: Any, key: Any, algorithm: Hash = "sha256", encoding: Encoding = 
 
 
 @function
-def json(value: Any) -> str:
+def json(value: Any, indent: int = 0) -> str:
     """
-    A value as one line of JSON.
+    A value as one line of JSON; with `indent`, as people read it, each level so many blanks further in.
 
     >>> json({"a": [1, None]})
     '{"a":[1,null]}'
+    >>> json({"a": 1, "b": []}, indent=2)
+    '{\\n  "a": 1,\\n  "b": []\\n}'
     """
-    return as_json(value)
+    return msgspec.json.format(as_json(value), indent=indent) if 0 < indent <= 8 else as_json(value)
 
 
 @function

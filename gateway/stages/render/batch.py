@@ -80,7 +80,7 @@ def pack(
 
 def has_idle_body(template: RequestTemplate, batch: Batch) -> bool:
     """Whether the template has a body that would never be sent, as the items of the batch are the body."""
-    said = any(body is not None for body in (template.json, template.form, template.text))
+    said = any(body is not None for body in (template.json, template.form, template.text, template.function))
     return said and batch.item is not None and not is_rendered_whole(template, batch)
 
 

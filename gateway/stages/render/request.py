@@ -14,6 +14,7 @@ from ...errors import Unrenderable
 from ...expr import Outbound
 from ...model import Request
 from .address import checked
+from .function import call
 from .template import RequestTemplate
 from .writing import encode, fill, flat, require_json
 
@@ -69,11 +70,20 @@ def body_of(template: RequestTemplate, scope: Mapping[str, Any]) -> bytes:
         if not isinstance(fields, dict):
             raise Unrenderable("request.form: a mapping is wanted", reason="form")
         return urlencode({name: flat("request.form", value) for name, value in fields.items()}, errors="replace").encode()
+    if template.function is not None:
+        made = call(template.function, scope)
+        if not isinstance(made, str):
+            return encode("request.function", made, template.json_form)
+        return _text(template, made, "request.function: what it returns")
     if template.template is None:
         return b""
-    text = str(fill("request.text", template.template, scope) or "")
+    printed = str(fill("request.text", template.template, scope) or "")
+    return _text(template, printed, "request.text: what the template prints")
+
+
+def _text(template: RequestTemplate, text: str, what: str) -> bytes:
     if template.is_json:
-        require_json(text)
+        require_json(text, what)
     return text.encode("utf-8", "replace")
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from ...expr import Body, Outbound, OutboundDocument
 from ...values import Keys
 from .address import OURS, check_url, quoted
+from .function import check_name
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a header's (RFC 9110)
 _SET_BY_US = frozenset(
@@ -18,7 +19,7 @@ _SET_BY_US = frozenset(
 
 class RequestTemplate(Keys, frozen=True):
     """
-    One HTTP request. Give one of json, form and text, or none of them for an empty body.
+    One HTTP request. Give one of json, form, text and function, or none of them for an empty body.
 
     method: The HTTP method.
     url: The address. What comes from an event may fill path and query, never the host.
@@ -28,7 +29,9 @@ class RequestTemplate(Keys, frozen=True):
     form: The body as a form: a flat mapping.
     text: The body as a template. With a JSON content type, what it prints is escaped as JSON.
     text_file: A file beside this one that holds such a template.
-    function: A Python function `package.module:name` that makes the body. Not in this version: refused when the file loads.
+    function: A Python function `package.module:name` that makes the body: it is given a mapping with `event`, `incident`,
+      `memory`, `vars` and `secrets`, and returns text or what JSON can hold. Called only where `functions: true` stands in
+      gateway.yaml; the module lies on PYTHONPATH and is read once, at the start. It must be quick: all else waits for it.
     json_form: `sorted` writes JSON with its keys in order and blanks, as Python's `json.dumps(sort_keys=True)` does.
     compress: `gzip` compresses the body.
     """
@@ -49,7 +52,7 @@ class RequestTemplate(Keys, frozen=True):
         if sum(body is not None for body in (self.json, self.form, self.text, self.text_file, self.function)) > 1:
             raise ValueError("a request has one body: give one of json, form, text, text_file and function")
         if self.function:
-            raise ValueError("function: this version calls no Python of yours; say the body with `json` or `text`")
+            check_name(self.function)
         _check_headers(self)
         check_url(self.url)
         _ = self.address, self.template  # compiled now, so that what is wrong with them is found when the file loads
@@ -60,7 +63,7 @@ class RequestTemplate(Keys, frozen=True):
         given = next((value.text for name, value in self.headers.items() if name.lower() == "content-type"), None)
         if given is not None:
             return given
-        if self.json is not None:
+        if self.json is not None or self.function is not None:
             return "application/json"
         return "application/x-www-form-urlencoded" if self.form is not None else "text/plain; charset=utf-8"
 

@@ -32,11 +32,11 @@ def encode(key: str, value: Any, form: str = "compact") -> bytes:
         raise Unrenderable(f"{key}: this cannot be written as JSON: {error}", reason="json") from None
 
 
-def require_json(text: str) -> None:
+def require_json(text: str, what: str) -> None:
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Unrenderable(f"request.text: what the template prints is not JSON: {error}", reason="json") from None
+        raise Unrenderable(f"{what} is not JSON: {error}", reason="json") from None
 
 
 def _refuse_constant(word: str) -> None:
