@@ -25,7 +25,7 @@ from .expr import ExpressionError
 from .model import Attempt, Delivery, Request, Response, Verdict
 from .stages.answer import Visit
 from .stages.authorize import OAuth2, authorize, sign
-from .stages.deliver import Answers, Judgement, judge, next_state
+from .stages.deliver import LONGEST_WAIT, Answers, Judgement, judge, next_state
 from .stages.render import Parcel, pack, render
 from .store import Result, Steps
 from .values import harmless
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 EXCERPT = 2_000  # characters of an answer that are kept
 VISIT_TIMEOUT = 10.0  # seconds
 MOST_LOST = 5  # tries beyond those of `retry` that may end with the gateway: more, and the delivery itself may be what stops it
+ASK_AGAIN = 5.0  # seconds between two questions of a step that waits, unless its rule or the answer says otherwise
 OURS_TO_MEND = ("tls", "credentials")  # reasons for which another try is worth nothing until a file or secret of ours changes
 ESCALATED = "escalated"  # remembered for an incident and a sink that waits before it tells: it was told
 
@@ -117,7 +118,8 @@ def longest_waits(sink: Sink) -> tuple[float, float]:
     """Seconds that a delivery has to wait at most by what the file says: one that was never tried, and one that was."""
     answers = [sink.response, *(step.response for step in sink.steps)]
     rules = [rule for each in answers for rule in (*each.rules, *(each.items.rules if each.items else ()))]
-    return sink.escalate_after or 0.0, max(sink.retry.max_delay, *(rule.after or 0.0 for rule in rules), 0.0)
+    delays = [rule.after.fixed if rule.after.fixed is not None else LONGEST_WAIT for rule in rules if rule.after is not None]
+    return sink.escalate_after or 0.0, max(sink.retry.max_delay, *delays, 0.0)
 
 
 async def _bring(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
@@ -261,6 +263,8 @@ async def _exchange(trip: Trip, request: Request, answers: Answers, count: int) 
     except SecretUnset as error:
         return [Judgement("park", str(error))] * count, None
     except Undelivered as error:
+        if error.unknown and trip.sink.retry.unknown == "dead":
+            return [Judgement("dead", f"{error}; it may have arrived, and retry.unknown says dead", own=True)] * count, None
         verdict: Verdict = "park" if error.reason in OURS_TO_MEND else "retry" if error.retryable else "dead"
         return [Judgement(verdict, str(error), error.retry_after)] * count, None
     return judge(answers, response, count, trip.clock()), response
@@ -303,8 +307,10 @@ _LATE = Judgement("retry", "the time of its claim was up")
 
 
 async def _walk(trip: Trip, delivery: Delivery) -> Result:
-    """A delivery's steps in order, those whose `when` holds; a retry goes on where it stopped."""
-    began, walk = trip.clock(), _Walk(dict(delivery.memory), dict(delivery.progress))
+    """A delivery's steps in order, those whose `when` holds; a retry goes on where it stopped, and repeats its look-ups."""
+    repeated = {step.name for step in trip.sink.steps if step.every_try}
+    progress = {name: done for name, done in delivery.progress.items() if name not in repeated}
+    began, walk = trip.clock(), _Walk(dict(delivery.memory), progress)
     end: Judgement | None = None
     for step in trip.sink.steps:
         if end is None and step.name not in walk.progress:
@@ -315,6 +321,8 @@ async def _walk(trip: Trip, delivery: Delivery) -> Result:
         return _cancelled(delivery, "no step applies to it")
     if end is _LATE:
         result = _too_late(trip, delivery)
+    elif end is not None and end.verdict == "wait":
+        result = _untried(delivery, trip.clock() + (ASK_AGAIN if end.after is None else end.after), end.reason)
     else:
         result = _settled(trip, delivery, end or Judgement("delivered", "every step was done"), began, walk.response)
     return replace(result, memory=walk.memory if walk.memory != delivery.memory else None, progress=walk.progress)
@@ -341,15 +349,33 @@ async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judg
         return None
     if trip.clock() > trip.until:
         return _LATE
-    (judgement,), walk.response = await _exchange(trip, request, step.response, 1)
+    (judgement,), walk.response = await _exchange(trip, request, trip.sink.answers_to(step), 1)
+    if judgement.verdict == "wait":
+        return _waiting(trip, step, walk, judgement)
     if judgement.verdict != "delivered":
         return replace(judgement, reason=f"step {step.name}: {judgement.reason}")
+    walk.progress.pop(_since(step), None)
     walk.progress[step.name] = True  # whatever follows, it is not sent a second time
     try:
-        walk.memory |= _remembered(trip, step, walk.response)
+        walk.memory |= _remembered(trip, step, walk, delivery)
     except ExpressionError as error:
         return Judgement("dead", f"step {step.name}: remember: {error}")
     return None
+
+
+def _waiting(trip: Trip, step: Step, walk: _Walk, judgement: Judgement) -> Judgement:
+    """Not yet: asked again later, for as long as the rule says; then the steps begin anew."""
+    now, reason = trip.clock(), f"step {step.name}: {judgement.reason}"
+    since = walk.progress.setdefault(_since(step), now)
+    if now - since < judgement.at_most:
+        return replace(judgement, reason=reason)
+    walk.progress.clear()
+    return Judgement("retry", f"{reason}, and has for {judgement.at_most:g} s; the steps begin anew")
+
+
+def _since(step: Step) -> str:
+    """Where a delivery's progress says when a step began to wait: no step has such a name."""
+    return f"{step.name} since"
 
 
 def _asked(step: Step, scope: Mapping[str, Any]) -> Request | None:
@@ -357,12 +383,14 @@ def _asked(step: Step, scope: Mapping[str, Any]) -> Request | None:
     return None if step.when is not None and not step.when(scope) else render(step.request, scope)
 
 
-def _remembered(trip: Trip, step: Step, response: Response | None) -> dict[str, Any]:
-    """What the answer gives to remember. A value it does not give is told: a later step may wait for it in vain."""
-    scope = {"answer": response.json if response else None, "response": to_builtins(response)}
+def _remembered(trip: Trip, step: Step, walk: _Walk, delivery: Delivery) -> dict[str, Any]:
+    """What is to be remembered. A value that is found nowhere, and never was, is told: a later step may wait for it in vain."""
+    response = walk.response
+    scope = trip.scope(delivery) | {"memory": walk.memory, "answer": response.json if response else None}
+    scope["response"] = to_builtins(response)
     found = {name: expression(scope) for name, expression in step.remember.items()}
     for name, value in found.items():
-        if value is None:
+        if value is None and walk.memory.get(name) is None:
             telemetry.nothing_to_remember(trip.name, step.name, f"{name}: {step.remember[name].text} finds nothing")
     mask = trip.config.secrets.mask
     return {name: mask(value) if isinstance(value, str) else value for name, value in found.items() if value is not None}

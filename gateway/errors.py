@@ -96,9 +96,18 @@ class Undelivered(StageError):
 
     stage = "deliver"
 
-    def __init__(self, message: str, *, reason: str = "", retryable: bool = True, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        retryable: bool = True,
+        retry_after: float | None = None,
+        unknown: bool = False,
+    ) -> None:
         super().__init__(message, reason=reason)
         self.retryable, self.retry_after = retryable, retry_after
+        self.unknown = unknown  # it may have arrived all the same
 
 
 class StoreError(GatewayError):

@@ -11,7 +11,7 @@ Action = Literal["trigger", "acknowledge", "resolve", "notice"]
 Severity = Literal["critical", "error", "warning", "info"]
 Status = Literal["open", "acknowledged", "resolved"]
 State = Literal["pending", "claimed", "delivered", "parked", "dead", "cancelled"]
-Verdict = Literal["delivered", "retry", "dead", "park", "split"]
+Verdict = Literal["delivered", "retry", "wait", "dead", "park", "split"]
 Outcome = Literal["told", "held", "stray", "unrouted"]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error", "critical")  # from the mildest to the worst

@@ -79,7 +79,7 @@ class Client:
             async with asyncio.timeout(timeout):
                 return await _exchange(transport, request)
         except (TimeoutError, httpx2.TimeoutException):
-            raise Undelivered(f"no answer within {timeout:g} s", reason="timeout") from None
+            raise Undelivered(f"no answer within {timeout:g} s", reason="timeout", unknown=True) from None
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
             raise Undelivered(
                 f"this request cannot be sent, its address or a header is malformed ({type(error).__name__})",
@@ -87,7 +87,8 @@ class Client:
                 retryable=False,
             ) from None
         except (httpx2.RequestError, OSError) as error:
-            raise Undelivered(_explained(error), reason="connect") from None
+            never = isinstance(error, httpx2.ConnectError) or not isinstance(error, httpx2.RequestError)
+            raise Undelivered(_explained(error), reason="connect", unknown=not never) from None
 
     async def close(self) -> None:
         """Close every connection."""

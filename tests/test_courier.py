@@ -300,3 +300,26 @@ def test_what_the_gateway_may_die_of_is_given_up_once_it_was_tried_in_vain_five_
     )
     assert (result.state, result.verdict) == (state, verdict if state == "dead" else "answered 200")
     assert len(receiver.requests) == (state == "delivered")
+
+
+@pytest.mark.parametrize("error", [httpx2.ReadTimeout("slow"), httpx2.ReadError("it broke off"), httpx2.RemoteProtocolError("x")])
+@pytest.mark.parametrize("batch", ["", "batch: { events: 8 }\n"])
+def test_what_may_have_arrived_is_not_sent_again_where_the_file_says_so(error, batch):
+    def breaks(body):
+        raise error
+
+    text = DOOR + batch + "retry: { unknown: dead }\n"
+    receiver = Receiver(breaks)
+    results = brought(text, [delivery(1), delivery(2)] if batch else [delivery(1)], receiver)
+    assert {result.state for result in results} == {"dead"}
+    assert all(result.verdict.endswith("; it may have arrived, and retry.unknown says dead") for result in results)
+    assert len(receiver.requests) == 1  # a batch is not halved
+    assert {result.state for result in brought(DOOR + batch, [delivery(1)], Receiver(breaks))} == {"pending"}
+
+
+def test_what_cannot_have_arrived_is_tried_again_whatever_the_file_says():
+    def refuses(body):
+        raise httpx2.ConnectError("refused")
+
+    (result,) = brought(DOOR + "retry: { unknown: dead }\n", [delivery()], Receiver(refuses))
+    assert (result.state, result.verdict) == ("pending", "no connection: refused")

@@ -71,8 +71,8 @@ class Config(Struct, frozen=True, dict=True, kw_only=True):
 
 def _scope(sink: Sink, secrets: Secrets) -> dict[str, Any]:
     return {
-        "vars": {name: secrets.look_up(reference) for name, reference in sink.vars.items()},
-        "secrets": {name: secrets.reveal(reference) for name, reference in sink.secrets.items()},
+        "vars": {name: secrets.look_up(each) for name, each in sink.vars.items() if not secrets.is_left_out(each)},
+        "secrets": {name: secrets.reveal(each) for name, each in sink.secrets.items() if not secrets.is_left_out(each)},
         "tables": sink.tables,
     }
 
@@ -179,17 +179,18 @@ def provider_names(sources: Iterable[Source]) -> set[str]:
 
 
 def _why_off(sink: Sink, secrets: Secrets) -> str:
-    unset = dict.fromkeys(filter(None, map(secrets.unset, references(sink))))
+    needed = [reference for reference in references(sink) if not secrets.is_left_out(reference)]
+    unset = dict.fromkeys(filter(None, map(secrets.unset, needed)))
     return f"{' and '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set" if unset else ""
 
 
 def _mark(sink: Sink, data: Any, secrets: Secrets) -> str:
-    values = [secrets.look_up(reference) for reference in references(sink)]
+    values = [None if secrets.is_left_out(reference) else secrets.look_up(reference) for reference in references(sink)]
     return hashlib.sha256(msgspec.json.encode([data, values])).hexdigest()
 
 
 def references(sink: Sink) -> list[Reference]:
-    """Every variable and secret that a sink cannot do without."""
+    """Every variable and secret of a sink; without those that are not `optional` it is off."""
     found = [*sink.vars.values(), *_secrets_of(sink)]
     if sink.auth is not None:
         found += sink.auth.references()

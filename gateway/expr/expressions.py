@@ -134,17 +134,17 @@ class Outbound(Expression):
 
 
 class Answer(Expression):
-    """An expression over a sink's answer."""
+    """An expression over a sink's answer. `now` is the time, in seconds since 1970."""
 
     root = "response"
-    scope = frozenset({"response", "item"})
+    scope = frozenset({"response", "item", "now"})
 
 
 class Remembered(Expression):
     """An expression over the JSON of a sink's answer, whose value is kept."""
 
     root = "answer"
-    scope = frozenset({"answer", "response"})
+    scope = frozenset({"answer", "response", "event", "incident", "vars", "memory"})
 
 
 class Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct, to_builtins
 
@@ -19,18 +20,46 @@ RETRIED = frozenset({408, 425, 429})
 PARKED = frozenset({401, 403})
 
 
+class Delay(Answer):
+    """A duration, or an expression over the answer that gives seconds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        said = text.startswith("$") or "{{" in text
+        self.fixed = None if said else Duration.read(text)
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        written = Duration.schema()
+        return {"type": "string", "pattern": rf"{written['pattern']}|^\$|\{{\{{", "examples": written["examples"]}
+
+    def seconds(self, scope: Mapping[str, Any]) -> float | None:
+        """So many seconds, LONGEST_WAIT at most; None where the answer does not say."""
+        if self.fixed is not None:
+            return self.fixed
+        try:
+            said = float(self(scope))
+        except (ExpressionError, TypeError, ValueError):
+            return None
+        return max(0.0, min(LONGEST_WAIT, said)) if math.isfinite(said) else None
+
+
 class Rule(Keys, frozen=True):
     """
     What an answer means, if it is of this kind.
 
     when: Holds if the answer is of this kind.
-    then: `delivered`, `retry`, `dead`, `park` (until configuration or secret change), `split` (the batch is too large).
-    after: How long to wait before the next try, at least; a Retry-After that asks for more is honoured.
+    then: `delivered`, `retry`, `dead`, `park` (until configuration or secret change), `split` (the batch is too large); for a
+      step also `wait`: not yet, so ask again, which counts neither as a try nor as a failure of the sink.
+    after: How long to wait before the next try, at least: a duration, or an expression over the answer that gives seconds, such
+      as `{{ response.json.retry_after }}`. A Retry-After that asks for more is honoured.
+    at_most: With `wait`: for how long to ask in all. After that it counts as a try that failed, and the steps begin anew.
     """
 
     when: Answer
     then: Verdict
-    after: Duration | None = None
+    after: Delay | None = None
+    at_most: Duration = Duration(300.0)
 
 
 class Items(Keys, frozen=True):
@@ -65,11 +94,14 @@ class Retry(Keys, frozen=True):
     attempts: How many tries there are in all.
     first_delay: The delay after the first one.
     max_delay: The longest delay.
+    unknown: What to do where nobody knows whether a request arrived (no answer in time, a broken connection): `resend`, so that
+      it may arrive twice, or `dead`, so that a person decides. A look-up step with `every_try` finds out before it sends.
     """
 
     attempts: int = 8
     first_delay: Duration = Duration(5.0)
     max_delay: Duration = Duration(900.0)
+    unknown: Literal["resend", "dead"] = "resend"
 
     def __post_init__(self) -> None:
         if self.attempts < 1:
@@ -117,17 +149,21 @@ class Breaker(Keys, frozen=True):
 
 
 class Judgement(Struct, frozen=True):
-    """What an answer means for one delivery, and why. `after`: seconds to wait at least. `own`: it spoke of this one alone."""
+    """
+    What an answer means for one delivery, and why. `after`: seconds to wait at least; `at_most`: seconds to go on waiting. `own`:
+    it spoke of this one alone.
+    """
 
     verdict: Verdict
     reason: str
     after: float | None = None
     own: bool = False
+    at_most: float = 0.0
 
 
 def judge(answers: Answers, response: Response, count: int, now: float) -> list[Judgement]:
     """What a response means for each of the `count` deliveries it answers, in order."""
-    scope: dict[str, Any] = {"response": to_builtins(response)}
+    scope: dict[str, Any] = {"response": to_builtins(response), "now": now}
     ruled = _ruled(answers.rules, scope, response, now)
     if ruled is not None:
         return [ruled] * count
@@ -173,10 +209,12 @@ def _ruled(
         except ExpressionError:
             holds = False
         if holds:
-            asked = _retry_after(response, now) if rule.then == "retry" else None
-            after = max((each for each in (rule.after, asked) if each is not None), default=None)
+            asked = _retry_after(response, now) if rule.then in ("retry", "wait") else None
+            own = rule.after.seconds(scope) if rule.after is not None else None
+            after = max((each for each in (own, asked) if each is not None), default=None)
             which = "" if rule.then == "delivered" else f"; rules[{index}] says {rule.then}"
-            return Judgement(rule.then, (said or _answered(response.status)) + which, after)
+            at_most = rule.at_most if rule.then == "wait" else 0.0
+            return Judgement(rule.then, (said or _answered(response.status)) + which, after, at_most=at_most)
     return None
 
 

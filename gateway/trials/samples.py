@@ -71,7 +71,7 @@ def delivery_of(name: str, index: int, given: dict[str, Any], test: SinkTest, no
         seq=index + 1,
         sink=name,
         event=event,
-        incident=_incident(event, test.incident or {}),
+        incident=None if event.action == "notice" else _incident(event, test.incident or {}),
         memory=test.memory,
         state="claimed",
         attempts=1,

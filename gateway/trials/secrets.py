@@ -15,10 +15,11 @@ MADE_UP = "testsecret12"  # a secret that nothing is known of; base64 too, for w
 def made_up(sink: Sink, test: SinkTest, folder: Path) -> Secrets:
     """A value for each reference: the test's own, else its default, else one that is made of its name."""
     given = {
-        reference: test.vars.get(name) or reference.default or _invented(name)
+        reference: test.vars.get(name) or reference.default or ("" if reference.optional else _invented(name))
         for name, reference in {**sink.vars, **sink.secrets}.items()
     }
-    return pretended({reference: given.get(reference, MADE_UP) for reference in references(sink)}, folder)
+    values = {reference: given.get(reference, MADE_UP) for reference in references(sink)}
+    return pretended({reference: value for reference, value in values.items() if value}, folder)
 
 
 def _invented(name: str) -> str:

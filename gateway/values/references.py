@@ -21,6 +21,7 @@ class Reference(Keys, frozen=True):
     prefix: Taken off the front of the value, as in `whsec_…`.
     decode: `base64`: the value is decoded before it is used as a key.
     default: Used when nothing is set. For `vars` only: a secret has no default.
+    optional: While it is not set, it finds nothing, and what needs it is left out. For `vars`, `secrets` and `auth` of a sink.
     """
 
     env: str | None = None
@@ -29,6 +30,7 @@ class Reference(Keys, frozen=True):
     prefix: str = ""
     decode: Literal["base64"] | None = None
     default: str | None = None
+    optional: bool = False
 
     def __post_init__(self) -> None:
         if (self.env is None) == (self.file is None):
@@ -37,6 +39,9 @@ class Reference(Keys, frozen=True):
             raise ValueError("file: write a path relative to the secrets directory, without ..")
         if self.previous is not None and self.previous.previous is not None:
             raise ValueError("previous: only one value before this one is accepted; take the older one away")
+
+        if self.optional and self.default is not None:
+            raise ValueError("optional: with a `default` there always is a value; take one of the two away")
 
     def __str__(self) -> str:
         return self.env if self.env is not None else f"file {self.file}"

@@ -76,6 +76,17 @@ class Secrets:
         """What is no secret, wherever it stands; SecretUnset when there is none."""
         return setting if isinstance(setting, str) else self.look_up(setting)
 
+    def is_left_out(self, reference: Reference) -> bool:
+        """Whether it is optional and nothing is there. What is there and cannot be used is not left out: it is a mistake."""
+        if not reference.optional:
+            return False
+        if reference.env is not None:
+            return not self._environment.get(reference.env, "").strip()
+        try:
+            return self._root is None or not (self._root / str(reference.file)).exists()
+        except OSError:
+            return False
+
     def is_set(self, reference: Reference) -> bool:
         """Whether there is a value."""
         return not self.unset(reference)

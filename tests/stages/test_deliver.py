@@ -1,5 +1,6 @@
 """What a sink's answer means, and when to try again: tables, from DIALECT's "A sink" and the documents named below."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -226,10 +227,35 @@ def test_the_example_has_the_values_of_seed_003_retry_configuration():
             "concurrency: 1001",
             "1001 connections are more than 1000; send several events in one request with `batch` instead",
         ),
-        (Answers, "rules: [ { when: x, then: lost } ]", "`lost` is not one of `delivered`, `retry`, `dead`, `park`, `split`"),
+        (
+            Answers,
+            "rules: [ { when: x, then: lost } ]",
+            "`lost` is not one of `delivered`, `retry`, `wait`, `dead`, `park`, `split`",
+        ),
     ],
 )
 def test_what_could_never_work_is_refused_when_the_file_loads(type, text, message):
     document = Document("sink.yaml", text.encode())
     assert decode(document, type) is None
     assert [problem.message for problem in document.problems] == [message]
+
+
+@pytest.mark.parametrize(
+    "after, response, seconds",
+    [
+        ("2s", {}, 2.0),
+        ("{{ response.json.retry_after }}", {"json": {"retry_after": 0.65}}, 0.65),
+        ("$.json.retry_after", {"json": {"retry_after": "3"}}, 3.0),
+        ("{{ response.headers['x-ratelimit-reset'] | number - now }}", {"headers": {"x-ratelimit-reset": "1773302490"}}, 90.0),
+        ("{{ response.json.retry_after }}", {"json": {"retry_after": 0.65}, "headers": {"retry-after": "7"}}, 7.0),
+        ("{{ response.json.retry_after }}", {"json": {"retry_after": 86400}}, 3600.0),
+        ("{{ response.headers.reset | number - now }}", {"headers": {"reset": "1000"}}, 0.0),
+        ("{{ response.json.retry_after }}", {"json": {}}, None),
+        ("{{ response.json.retry_after }}", {"json": {"retry_after": "soon"}}, None),
+        ("{{ response.json.retry_after }}", {"json": {"retry_after": "inf"}}, None),
+        ("{{ response.headers.reset | number }}", {"headers": {"reset": "soon"}}, None),
+    ],
+)
+def test_an_answer_may_say_itself_how_long_to_wait(after, response, seconds):
+    rules = f"rules:\n  - when: '{{{{ response.status == 429 }}}}'\n    then: retry\n    after: {json.dumps(after)}\n"
+    assert judged(rules, status=429, **response) == [Judgement("retry", "answered 429; rules[0] says retry", seconds)]

@@ -215,6 +215,13 @@ def test_an_address_that_is_none_is_refused_without_showing_it(value):
     assert str(caught.value) == "request.url: this is no http or https address"
 
 
+@pytest.mark.parametrize(
+    "host", ["event-intake.site.test", "my.event", "a-event.test", "{{ vars.event }}.test", "event-{{ vars.url }}"]
+)
+def test_a_host_of_ours_may_have_any_name(host):
+    assert template(f'url: "https://{host}/in"').url.text == f"https://{host}/in"
+
+
 HOST = "the host cannot come from `event`; keep it in `vars`, and put a slash before what comes from an event"
 
 
@@ -227,6 +234,9 @@ HOST = "the host cannot come from `event`; keep it in `vars`, and put a slash be
         ('url: "https://{{ event.id }}/x"', HOST),
         ('url: "https://{{ event.id }}.sink.test/x"', HOST),
         ('url: "https://sink.test{{ event.id }}/x"', HOST),
+        ('url: "https://sink-{{event}}.test/x"', HOST),
+        ('url: "https://{{-event-}}.test/x"', HOST),
+        ("url: \"https://{{ event['id'] }}.test/x\"", HOST),
         ('url: "{{ vars.url }}{{ event.id }}"', HOST),
         ('url: "https://sink.test{% if event.id %}.evil.test{% endif %}/"', HOST),
         ("url: \"{{ '}}' ~ event.id }}/x\"", HOST),

@@ -113,3 +113,21 @@ def test_a_batch_is_compressed_as_a_whole():
         content=b'[{"s":"a"},{"s":"b"},{"s":"c"}]',
     )
     assert replace(parcel.request, content=inflate(parcel.request)) == plain
+
+
+@pytest.mark.parametrize(
+    "request_, batch, kind",
+    [
+        ("{}", "{ join: array, item: $.summary }", "application/json"),
+        ("{}", "{ join: lines, item: $.summary }", "application/x-ndjson"),
+        ("headers: { content-type: text/x }", "{ join: array, item: $.summary }", "text/x"),
+        ("json: { s: $.summary }", "join: array", "application/json"),
+        ("text: x", "join: lines", "text/plain; charset=utf-8"),
+    ],
+)
+def test_what_items_are_joined_to_says_what_it_is_unless_the_file_does(request_, batch, kind):
+    limits = decode(Document("sink.yaml", batch.encode()), Batch)
+    request = "\n".join(part for part in ("url: https://sink.test/in", request_.replace("{}", "")) if part)
+    (parcel,) = pack(template(request), limits, [scope(summary="a")])
+    found = [value for name, value in parcel.request.headers.items() if name.lower() == "content-type"]
+    assert found == [kind]

@@ -30,6 +30,7 @@ from .providers import (
 from .settings import shadowing_aliases, wrong_settings
 from .shared import (
     forgotten_braces,
+    misplaced_options,
     rows_alike,
     same_test_names,
     secrets_written_out,
@@ -47,6 +48,7 @@ _BOTH: Mapping[str, Rule] = {
     "table": rows_alike,
     "test-name": same_test_names,
     SEALED: secrets_written_out,
+    "optional": misplaced_options,
 }
 PROVIDER_RULES: Mapping[str, Rule] = {
     **_BOTH,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ...expr import Expression
 from ...model import Event
+from ...stages.authorize import OAuth2
 from ...values import Reference
 from .. import hints
 from ..decode import walk
@@ -184,3 +185,22 @@ def secrets_written_out(thing: Provider | Sink | Settings) -> Iterator[Finding]:
         if value.default is not None and path[0] != "vars":
             hint = "take it away, and set the variable where the gateway runs; only `vars` have defaults"
             yield Finding((*path, "default"), "a secret has no default", hint)
+
+
+def misplaced_options(thing: Provider | Sink | Settings) -> Iterator[Finding]:
+    """
+    A value is optional that nobody can do without.
+
+    A sink's `vars`, `secrets` and the parts of its `auth` may be `optional: true`: while they are not set, the header or leaf
+    that needs them is left out. A door without its secret would be open, a signature without its key could be anybody's, and a
+    token cannot be asked for with half of what it takes: there a value is set, or the thing is off.
+
+        vars: { tenant: { env: LOKI_TENANT, optional: true } }
+    """
+    free = {"vars", "secrets"} if isinstance(thing, Sink) else set()
+    if isinstance(thing, Sink) and not isinstance(thing.auth, OAuth2):
+        free.add("auth")
+    for path, value in walk(thing):
+        if isinstance(value, Reference) and value.optional and (path[0] not in free or path[-1] == "previous"):
+            hint = "take `optional` away, and set the variable where the gateway runs"
+            yield Finding((*path, "optional"), "this cannot be left out", hint)

@@ -23,8 +23,9 @@ class Step(Keys, frozen=True):
     name: What it is called, in attempts and in a delivery's progress.
     when: Holds if it is to be done. Without it, it always is.
     request: What is sent.
-    response: What the answer means.
-    remember: Values from the answer, kept for this incident and sink; `memory` in later requests.
+    response: What the answer means; what the sink's own `response` says holds for the rest.
+    remember: Values from the answer, kept for this incident and sink; `memory` in later requests. `$` is the answer's JSON.
+    every_try: Done anew in each try, though it succeeded before: a look-up, which finds what an earlier try left behind.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Step(Keys, frozen=True):
     when: Outbound | None = None
     response: Answers = field(default_factory=Answers)
     remember: dict[str, Remembered] = {}
+    every_try: bool = False
 
 
 class Sink(Keys, frozen=True):
@@ -50,7 +52,7 @@ class Sink(Keys, frozen=True):
     request: What is sent.
     print: Prints one line for each event instead of sending anything.
     batch: Sends several events in one request.
-    response: What an answer means.
+    response: What an answer means; of steps, where their own say nothing.
     steps: More than one request, in order; progress is kept with the delivery.
     escalate_after: Delivered only if the incident is still open by then; else cancelled.
     retry: When to try again, and how often.
@@ -86,5 +88,12 @@ class Sink(Keys, frozen=True):
             raise ValueError("give one of request, steps and print")
         if self.batch is not None and self.request is None:
             raise ValueError("batch goes with request; steps and print take one event at a time")
+        items = self.response.items.rules if self.response.items is not None else []
+        if self.request is not None and any(rule.then == "wait" for rule in (*self.response.rules, *items)):
+            raise ValueError("response: `wait` goes with steps: what was sent before a question must not be sent with it again")
         if self.batch is not None and self.request is not None and has_idle_body(self.request, self.batch):
             raise ValueError("request: with `batch.item` the items are its body: say `{{ items }}` in it, or take the body away")
+
+    def answers_to(self, step: Step) -> Answers:
+        """What the answers to a step mean: its own rules come first."""
+        return Answers(rules=[*step.response.rules, *self.response.rules])

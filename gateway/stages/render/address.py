@@ -12,6 +12,7 @@ _ORIGIN = re.compile(  # up to the first slash that is no part of an expression
     r"\s*(?:https?://|(?=\{\{))(?:\{\{(?:(?!\}\}).)*\}\}|\{%(?:(?!%\}).)*%\}|[^/?#{]|\{(?![{%]))*", re.DOTALL
 )
 _PRINTED = re.compile(r"""\{\{-?((?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?!-?\}\}).)*)-?\}\}""", re.DOTALL)
+_COMPUTED = re.compile(r"""\{[{%](?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?![%}]\}).)*""", re.DOTALL)
 _ENCODED = re.compile(r"\|\s*urlencode\s*$")
 OURS = frozenset({"vars", "secrets"})  # names that hold nothing of an event
 _ATTACKERS = frozenset({"event", "incident", "memory", "items", "by"})
@@ -21,7 +22,8 @@ def check_url(url: Outbound) -> None:
     """Raise ValueError where the host is not ours, or comes from what an attacker may write."""
     if url.text.startswith("$") or not (found := _ORIGIN.match(url.text)):
         raise ValueError(f"url: {url.text!r} does not begin with https://, http:// or a variable such as {{{{ vars.url }}}}")
-    names = {name for name in _ATTACKERS if re.search(rf"\b{name}\b", found[0])}
+    computed = " ".join(_COMPUTED.findall(found[0]))
+    names = {name for name in _ATTACKERS if re.search(rf"(?<![\w.]){name}\b", computed)}
     if names:
         raise ValueError(
             f"url: the host cannot come from `{min(names)}`; keep it in `vars`, and put a slash before what comes from an event"

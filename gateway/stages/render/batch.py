@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ...errors import Unrenderable
 from ...expr import OutboundDocument
@@ -36,6 +37,9 @@ class Batch(Keys, frozen=True):
     join: Literal["concat", "lines", "array"] = "array"
     item: OutboundDocument | None = None
     by: OutboundDocument | None = None
+
+
+_JOINED = {"array": "application/json", "lines": "application/x-ndjson"}
 
 
 class Parcel(Struct, frozen=True):
@@ -154,7 +158,15 @@ def _joined(template: RequestTemplate, batch: Batch, pieces: Sequence[_Piece]) -
         body = b"[" + b",".join(bodies) + b"]"
     else:
         body = b"".join(bodies if batch.join == "concat" else (each.rstrip(b"\n") + b"\n" for each in bodies))
-    return _parcel(with_body(template, head, body), pieces)
+    return _parcel(with_body(template, _typed(head, batch), body), pieces)
+
+
+def _typed(head: Request, batch: Batch) -> Request:
+    """With items for a body, what they are joined to says what it is, unless the file does."""
+    kind = _JOINED.get(batch.join) if batch.item is not None else None
+    if kind is None or any(name.lower() == "content-type" for name in head.headers):
+        return head
+    return replace(head, headers={**head.headers, "Content-Type": kind})
 
 
 def _parcel(request: Request, pieces: Sequence[_Piece]) -> Parcel:
