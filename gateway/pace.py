@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from .values import Rate
+from .values import Rate, Rates
 
 
 def steady(clock: Callable[[], float], ticks: Callable[[], float] = time.monotonic) -> Callable[[], float]:
@@ -51,6 +51,54 @@ class Bucket:
     def take(self, tokens: float = 1.0) -> None:
         """Take so many, though they may not be there yet: whoever comes next waits the longer."""
         self._tokens -= tokens
+
+
+class Buckets:
+    """Several buckets that all must have what is taken: `4/s 100/h`."""
+
+    def __init__(self, rates: Rates) -> None:
+        self.rates = rates
+        self._buckets = [Bucket(rate) for rate in rates]
+
+    def missing(self, now: float) -> float:
+        """Seconds until one token is in each; none is taken."""
+        return max(bucket.missing(now) for bucket in self._buckets)
+
+    def whole(self, now: float) -> int:
+        """How many tokens can be taken now."""
+        return min(bucket.whole(now) for bucket in self._buckets)
+
+    def take(self, tokens: float = 1.0) -> None:
+        """Take so many from each, though they may not be there yet."""
+        for bucket in self._buckets:
+            bucket.take(tokens)
+
+
+class Turns:
+    """A rate for each of many things, such as a channel: the ones asked for last are kept in mind."""
+
+    MOST = 10_000
+
+    def __init__(self, rates: Rates) -> None:
+        self.rates = rates
+        self._of: dict[str, tuple[Buckets, float]] = {}  # and until when its turns are promised
+        self._apart = max(rate.seconds / rate.count for rate in rates)
+
+    def wait(self, thing: str, now: float) -> float:
+        """
+        Take one token of this thing and return 0.0; or take none and return the seconds after which to ask again: for each who
+        asks a moment of their own, so that a thousand who wait do not all come back for one token.
+        """
+        buckets, promised = self._of.pop(thing) if thing in self._of else (Buckets(self.rates), 0.0)
+        missing = buckets.missing(now)
+        if missing == 0:
+            buckets.take()
+        else:
+            promised = max(now + missing, promised + self._apart if promised > now else 0.0)
+        self._of[thing] = buckets, promised
+        if len(self._of) > self.MOST:
+            del self._of[next(iter(self._of))]
+        return 0.0 if missing == 0 else promised - now
 
 
 class Fuse:

@@ -102,10 +102,12 @@ class Pipeline:
         telemetry.hands_shaken(webhook, visited=handshake.visit is not None)
         return fill(handshake.reply or Reply(), {**scope, **self.config.sealed(webhook.provider)})
 
-    async def deliver(self, sink: str, deliveries: Sequence[Delivery]) -> list[Result]:
-        """Try once to bring claimed deliveries to their sink, and write down how it went."""
+    async def deliver(
+        self, sink: str, deliveries: Sequence[Delivery], turn: Callable[[str], float] = lambda _: 0.0
+    ) -> list[Result]:
+        """Try once to bring claimed deliveries to their sink, and write down how it went. `turn`: as for `bring`."""
         clock = steady(self.clock, self.ticks)
-        results = await bring(self.config, self.client, sink, deliveries, clock, say=self.say, note=self.store.note)
+        results = await bring(self.config, self.client, sink, deliveries, clock, say=self.say, note=self.store.note, turn=turn)
         now = clock()
         await self._write_down(sink, results, now)
         for each in results:

@@ -57,6 +57,15 @@ _BUILD.labels(__version__).set(1)
 _hide: Callable[[str], str] = str
 
 
+def keep_quiet() -> None:
+    """Log nothing: what a command has to say it prints. `serve` sets the log up."""
+    structlog.configure(processors=[_dropped])
+
+
+def _dropped(*_: Any) -> Any:
+    raise structlog.DropEvent
+
+
 def set_up(*, dev: bool, mask: Callable[[str], str], stream: TextIO | None = None) -> None:
     """Log JSON lines to standard error; in dev mode on a terminal, lines for people. `mask` gives a text without our secrets."""
     global _hide, _voice, _log  # noqa: PLW0603 - logging is the one thing a process has once
@@ -199,12 +208,13 @@ def hands_shaken(webhook: Webhook, *, visited: bool) -> None:
 
 
 def delivery_tried(delivery: Delivery, attempt: Attempt | None, *, state: str, verdict: str, due_in: float) -> None:
-    """One try of a delivery ended, or it was cancelled untried."""
+    """One try of a delivery ended, or it was cancelled, or is to wait, untried."""
     if attempt is not None:
         code = f"{attempt.status // 100}xx" if attempt.status else "none"
         _of(_ATTEMPTS, delivery.sink, attempt.verdict, code).inc()
         _of(_ATTEMPT, delivery.sink).observe(attempt.seconds)
-    level = "info" if state in ("delivered", "cancelled") else "error" if state == "dead" else "warning"
+    calm = state in ("delivered", "cancelled") or (attempt is None and state == "pending")
+    level = "info" if calm else "error" if state == "dead" else "warning"
     getattr(_log, level)(
         "delivery.tried",
         sink=delivery.sink,

@@ -16,7 +16,7 @@ from . import telemetry
 from .courier import patience
 from .errors import GatewayError
 from .model import Attempt, Delivery
-from .pace import Bucket, Fuse
+from .pace import Buckets, Fuse, Turns
 from .pipeline import STORE_PAUSE, TIME_TO_WRITE
 from .store import Result
 
@@ -89,7 +89,8 @@ class Lane:
         self.under_way = 0  # requests
         self._gather = False  # the last claim did not fill a batch: give the next one time to fill
         self._asked_at = 0.0  # what was due by then was claimed, or waits behind another
-        self._bucket: Bucket | None = None
+        self._bucket: Buckets | None = None
+        self._turns: Turns | None = None
         self._take_on(pipeline.config.sinks[name])
 
     def _take_on(self, sink: Sink) -> None:
@@ -98,8 +99,11 @@ class Lane:
         self.fuse = Fuse(sink.breaker.failures, sink.breaker.pause)
         self._refused: set[str] = set()  # deliveries to which the door was locked
         rate = sink.limits.rate
-        if rate is None or self._bucket is None or self._bucket.rate != rate:
-            self._bucket = Bucket(rate) if rate is not None else None
+        if rate is None or self._bucket is None or self._bucket.rates != rate:
+            self._bucket = Buckets(rate) if rate is not None else None
+        each = sink.limits.each
+        if each is None or self._turns is None or self._turns.rates != each.rate:
+            self._turns = Turns(each.rate) if each is not None else None
         self._batch = sink.batch.events if sink.batch else 1
         self._lease = patience(sink) + LEASE_MARGIN
 
@@ -178,11 +182,15 @@ class Lane:
         self._gather = len(claimed) < self._batch
         return claimed
 
+    def _turn(self, thing: str) -> float:
+        """Seconds until it is this thing's turn; 0.0: it is, and the turn is taken."""
+        return self._turns.wait(thing, self.pipeline.ticks()) if self._turns is not None else 0.0
+
     async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         try:
             if self.name not in self.pipeline.config.sinks:
                 return  # its file has just gone, and the store buries what was claimed for it
-            results = await self.pipeline.deliver(self.name, deliveries)
+            results = await self.pipeline.deliver(self.name, deliveries, turn=self._turn)
             self._learn(results)
             if self._bucket is not None:  # a batch that was cut, and steps, made more requests than the one that was taken for
                 self._bucket.take(max(0.0, sum(map(_requests, results)) - 1))

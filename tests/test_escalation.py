@@ -43,7 +43,7 @@ TOLD = {"escalated": True}
         (
             delivery(action="resolve", status="resolved"),
             "cancelled",
-            "its incident was never escalated to this sink",
+            "its incident was never told to this sink",
             0.0,
             None,
         ),
@@ -70,6 +70,34 @@ def test_a_trigger_whose_try_was_lost_may_have_arrived_so_its_end_is_told_though
     assert (result.state, result.attempt, result.memory) == ("cancelled", None, TOLD)
     (end,) = brought(WAITING, [delivery(2, "resolve", status="resolved", memory=TOLD)], Receiver(answering(200)))
     assert end.state == "delivered"
+
+
+FOLDED = DOOR + "fold: true\n"
+
+
+@pytest.mark.parametrize(
+    "one, state, verdict, memory",
+    [
+        (delivery(), "delivered", "answered 200", TOLD),
+        (delivery(status="acknowledged"), "delivered", "answered 200", TOLD),
+        (delivery(status="resolved"), "cancelled", "its incident was resolved before it was told", None),
+        (delivery(status="resolved", memory=TOLD), "delivered", "answered 200", TOLD),  # one that got worse
+        (delivery(action="resolve", status="resolved"), "cancelled", "its incident was never told to this sink", None),
+        (delivery(action="resolve", status="resolved", memory=TOLD), "delivered", "answered 200", None),
+        (delivery(action="acknowledge", status="resolved"), "cancelled", "its incident was never told to this sink", None),
+        (delivery(action="notice"), "delivered", "answered 200", None),
+    ],
+)
+def test_what_is_over_before_its_turn_comes_is_folded(one, state, verdict, memory):
+    receiver = Receiver(answering(200))
+    (result,) = brought(FOLDED, [one], receiver)
+    assert (result.state, result.verdict, result.memory) == (state, verdict, memory)
+    assert len(receiver.requests) == (state == "delivered")
+
+
+def test_a_trigger_that_may_have_arrived_is_not_sent_again_when_it_is_over_and_its_end_is_told():
+    (result,) = brought(FOLDED, [replace(delivery(status="resolved"), attempts=2)], Receiver(answering(200)))
+    assert (result.state, result.attempt, result.memory) == ("cancelled", None, TOLD)
 
 
 MINUTE = 60.0

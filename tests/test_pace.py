@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.pace import Bucket, Fuse
-from gateway.values import Rate
+from gateway.pace import Bucket, Fuse, Turns
+from gateway.values import Rate, Rates
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,22 @@ def test_a_fuse_blows_probes_and_is_mended(failures, moments):
         told = fuse.succeeded() if what == SUCCEED else fuse.failed(float(now), at_once=what == LOCKED)
         seen.append((now, what, told, fuse.wait(float(now))))
     assert seen == moments
+
+
+def test_turns_are_taken_by_each_thing_for_itself_and_by_all_its_rates():
+    turns = Turns(Rates.read("2/s 3/m"))
+    asked = [("a", 0.0), ("a", 0.0), ("a", 0.0), ("b", 0.0), ("a", 0.5), ("a", 1.0), ("a", 20.0)]
+    waits = [turns.wait(thing, now) for thing, now in asked]
+    assert waits == pytest.approx([0.0, 0.0, 0.5, 0.0, 0.0, 19.0, 0.0])
+
+
+def test_of_those_who_wait_each_has_a_moment_of_their_own():
+    turns = Turns(Rates.read("2/s"))
+    assert [turns.wait("a", 0.0) for _ in range(6)] == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.5, 2.0])
+    assert [turns.wait("a", now) for now in (0.5, 1.0, 1.5, 2.0, 9.0)] == [0.0] * 5
+
+
+def test_of_turns_only_the_last_are_kept_in_mind(monkeypatch):
+    monkeypatch.setattr(Turns, "MOST", 2)
+    turns = Turns(Rates.read("1/h"))
+    assert [turns.wait(thing, 0.0) for thing in ("a", "b", "a", "c", "a", "b")] == [0.0, 0.0, 3600.0, 0.0, 7200.0, 0.0]

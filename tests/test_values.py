@@ -11,7 +11,7 @@ import pytest
 from gateway.config.decode import decode
 from gateway.config.yaml import Document
 from gateway.errors import SecretUnset
-from gateway.values import Duration, Keys, Network, Pattern, Rate, Reference, Secrets, Size, files, harmless
+from gateway.values import Duration, Keys, Network, Pattern, Rate, Rates, Reference, Secrets, Size, files, harmless
 
 
 class Thing(Keys, frozen=True):
@@ -67,6 +67,8 @@ READINGS = {
     (Rate, "100/m"): Rate(100.0, 60.0),
     (Rate, "5/h"): Rate(5.0, 3600.0),
     (Rate, "1800/d"): Rate(1800.0, 86400.0),
+    (Rates, "50/s"): Rates([Rate(50.0, 1.0)]),
+    (Rates, " 4/s  100/h 1800/d"): Rates([Rate(4.0, 1.0), Rate(100.0, 3600.0), Rate(1800.0, 86400.0)]),
     (Rate, "0/s"): f"'0/s' is not a rate; {RATE}",
     (Rate, "50"): f"'50' is not a rate; {RATE}",
     (Rate, 50): f"50 is not a rate; {RATE}",

@@ -182,6 +182,30 @@ async def test_nothing_is_claimed_before_the_rate_lets_it_go(tmp_path):
 
 
 @pytest.mark.anyio
+async def test_of_several_rates_all_hold(tmp_path):
+    receiver = Receiver()
+    async with stand(tmp_path, receiver, s=DOOR + "limits: { rate: 100/s 3/h 90/m, concurrency: 100 }") as made:
+        await made.tell("s", times=5)
+        await made.until(lambda: len(receiver.times) == 3)
+        await made.settled()
+        assert await made.sums() == {"delivered": 3, "pending": 2}
+
+
+@pytest.mark.anyio
+async def test_each_channel_has_a_rate_of_its_own_and_what_waits_for_its_turn_was_not_tried(tmp_path):
+    receiver = Receiver()
+    each = "limits: { concurrency: 100, each: { of: \"{{ 'even' if event.id in ['e2', 'e4', 'e6'] else 'odd' }}\", rate: 2/h } }"
+    async with stand(tmp_path, receiver, s=DOOR + each) as made:
+        await made.tell("s", times=6)
+        await made.until(lambda: len(receiver.times) == 4)
+        await made.settled()
+        assert await made.sums() == {"delivered": 4, "pending": 2}
+        waiting = (await made.store.deliveries({"sink": "s", "state": "pending"})).items
+        assert [(one["id"], one["attempts"]) for one in waiting] == [("e6.s", 0), ("e5.s", 0)]
+    assert sorted(map(str, receiver.bodies)) == ["e1", "e2", "e3", "e4"]
+
+
+@pytest.mark.anyio
 async def test_a_batch_that_is_halved_pays_for_more_than_one_request(tmp_path):
     receiver = Receiver(lambda number: 413 if number <= 2 else 200)
     async with stand(tmp_path, receiver, s=DOOR + "batch: { events: 4, join: array }\nlimits: { rate: 4/h }") as made:

@@ -13,7 +13,7 @@ from .decode import decode
 from .files import KINDS, Source, read_document
 from .shapes import Keyed, ListOf, MapOf, Tagged, shape_of
 
-HIDDEN = ("tests", "like")
+HIDDEN = ("tests", "like", "optional")  # what says nothing while it is not said
 
 
 def effective(source: Source, siblings: Mapping[tuple[str, str], Source]) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from msgspec import Struct, to_builtins
 
-from ..expr import Answer, ExpressionError, Path
+from ..expr import Answer, ExpressionError, Outbound, Path
 from ..model import Response, State, Verdict
-from ..values import Duration, Keys, Rate
+from ..values import Duration, Keys, Rates
 
 LONGEST_WAIT = 3600.0  # seconds that a Retry-After may ask for
 MOST_AT_ONCE = 1000  # requests of one sink: each has a connection, and descriptors are few
@@ -113,17 +113,31 @@ class Retry(Keys, frozen=True):
         return full / 2 + chance * full / 2
 
 
+class Share(Keys, frozen=True):
+    """
+    How much each of several takes: a channel, a tenant.
+
+    of: What the deliveries are told apart by.
+    rate: How many deliveries per time for each; several rates all hold.
+    """
+
+    of: Outbound
+    rate: Rates
+
+
 class Limits(Keys, frozen=True):
     """
     How much a sink takes.
 
     concurrency: How many requests at once, 1000 at most.
-    rate: How many requests per time.
+    rate: How many requests per time. Several all hold: `4/s 100/h 1800/d`.
+    each: The same for each channel, tenant or whatever the deliveries are told apart by.
     timeout: How long one try may take in all.
     """
 
     concurrency: int = 4
-    rate: Rate | None = None
+    rate: Rates | None = None
+    each: Share | None = None
     timeout: Duration = Duration(10.0)
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from .references import Reference, Setting, check_secrets, references_of
 from .secrets import Secrets, unbase64
 from .texts import Pattern, harmless
 from .tls import Tls
-from .units import Duration, Rate, Size
+from .units import Duration, Rate, Rates, Size
 
 __all__ = [
     "Duration",
@@ -19,6 +19,7 @@ __all__ = [
     "Network",
     "Pattern",
     "Rate",
+    "Rates",
     "Reference",
     "Secrets",
     "Setting",

@@ -49,6 +49,9 @@ class Size(int):
         return _schema(cls.UNITS, "64KiB", "1MiB")
 
 
+_RATE = "[1-9][0-9]{0,8}/[smhd]"
+
+
 class Rate(Struct, frozen=True):
     """So many per second, minute, hour or day, written `50/s`, `100/m`."""
 
@@ -65,4 +68,19 @@ class Rate(Struct, frozen=True):
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^[1-9][0-9]{0,8}/[smhd]$", "examples": ["50/s", "100/m"]}
+        return {"type": "string", "pattern": f"^{_RATE}$", "examples": ["50/s", "100/m"]}
+
+
+class Rates(tuple[Rate, ...]):
+    """One rate or several, all of which hold, written `50/s` or `4/s 100/h 1800/d`."""
+
+    __slots__ = ()
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        words = data.split() if isinstance(data, str) else []
+        return cls(map(Rate.read, words or [data]))
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_RATE}( +{_RATE})*$", "examples": ["50/s", "4/s 100/h 1800/d"]}

@@ -206,7 +206,7 @@ def test_a_sink_is_shown_with_its_references_and_never_a_secret(gateway):
     done = gateway("show", "pager", "--config", "conf", files=CONF, PAGER_KEY="s3cret-key", PAGER_URL="http://x")
     assert (done.code, "env: PAGER_KEY" in done.out, "s3cret-key" in done.out + done.err) == (0, True, False)
     assert done.out.endswith(
-        "retry:\n  attempts: 8\n  first_delay: 5s\n  max_delay: 15m\nlimits:\n  concurrency: 4\n  timeout: 10s\nbreaker:\n  failures: 10\n  pause: 1m\n"
+        "retry:\n  attempts: 8\n  first_delay: 5s\n  max_delay: 15m\n  unknown: resend\nlimits:\n  concurrency: 4\n  timeout: 10s\nbreaker:\n  failures: 10\n  pause: 1m\n"
     )
 
 

@@ -164,7 +164,7 @@ def test_a_real_bulk_server_stores_both_events_once(tmp_path):
         server.wait()
     assert second["state"] == "delivered", second
     assert [attempt["excerpt"].count("409") > 0 for attempt in second["attempts"]] == [False, True]  # our id was there already
-    hits = sorted((hit["_source"] for hit in found["hits"]["hits"]), key=lambda hit: hit["event"]["ingested"])
+    hits = sorted((hit["_source"] for hit in found["hits"]["hits"]), key=lambda hit: hit["event"]["created"])
     assert [(hit["event"]["action"], hit["alert"]["dedup_key"]) for hit in hits] == [
         ("trigger", incident["dedup_key"]),
         ("resolve", incident["dedup_key"]),

@@ -387,7 +387,7 @@ MUTANTS = [
     ),
     Mutant(
         "secrets in excerpts",
-        "courier.py",
+        "courier/trip.py",
         'excerpt=trip.config.secrets.mask(response.text)[:EXCERPT] if response else ""',
         'excerpt=response.text[:EXCERPT] if response else ""',
         "tests/test_courier.py -k secret",
@@ -437,7 +437,7 @@ MUTANTS = [
     ),
     Mutant(
         "a poison event is not cut out of its batch",
-        "courier.py",
+        "courier/__init__.py",
         "if refused and len(deliveries) > 1:",
         "if False:",
         "tests/test_courier.py",

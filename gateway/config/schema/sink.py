@@ -55,6 +55,8 @@ class Sink(Keys, frozen=True):
     response: What an answer means; of steps, where their own say nothing.
     steps: More than one request, in order; progress is kept with the delivery.
     escalate_after: Delivered only if the incident is still open by then; else cancelled.
+    fold: A trigger whose incident is resolved before its turn comes is not told, and its resolve neither: of a storm that ends
+      while the destination is down, nothing is left. What was told is always resolved.
     retry: When to try again, and how often.
     limits: How much it takes at once.
     breaker: When to leave it alone for a while.
@@ -77,6 +79,7 @@ class Sink(Keys, frozen=True):
     response: Answers = field(default_factory=Answers)
     steps: list[Step] = []
     escalate_after: Duration | None = None
+    fold: bool = False
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
     breaker: Breaker = field(default_factory=Breaker)
@@ -93,6 +96,11 @@ class Sink(Keys, frozen=True):
             raise ValueError("response: `wait` goes with steps: what was sent before a question must not be sent with it again")
         if self.batch is not None and self.request is not None and has_idle_body(self.request, self.batch):
             raise ValueError("request: with `batch.item` the items are its body: say `{{ items }}` in it, or take the body away")
+
+    @property
+    def tells_late(self) -> bool:
+        """Whether an incident may be over before it is told, so that it matters whether it was."""
+        return self.fold or self.escalate_after is not None
 
     def answers_to(self, step: Step) -> Answers:
         """What the answers to a step mean: its own rules come first."""

@@ -1,0 +1,82 @@
+"""What is not sent now: tried too often, kept back by `escalate_after` or `fold`, or not its turn."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec.structs import replace
+
+from ..expr import ExpressionError
+from ..model import Delivery
+from ..stages.deliver import Judgement
+from ..store import Result
+from .trip import Trip, cancelled, settled, untried
+
+MOST_LOST = 5  # tries beyond those of `retry` that may end with the gateway: more, and the delivery itself may be what stops it
+TOLD = "escalated"  # remembered for an incident and a sink that waits before it tells, or folds: it was told
+
+
+def held(trip: Trip, delivery: Delivery) -> Result | None:
+    """What becomes of a delivery that is not sent now; None where it goes."""
+    return _lost(trip, delivery) or _kept_back(trip, delivery) or _queued(trip, delivery)
+
+
+def _lost(trip: Trip, delivery: Delivery) -> Result | None:
+    """What becomes of a delivery in the middle of whose tries the gateway stops each time; None where it may be tried."""
+    if delivery.attempts <= trip.sink.retry.attempts + MOST_LOST:
+        return None
+    reason = "the gateway stopped in the middle of the last ones, and this may be why; see its log before you replay it"
+    return Result(
+        delivery=delivery, attempt=None, state="dead", verdict=f"given up after {delivery.attempts - 1} tries: {reason}"
+    )
+
+
+def _kept_back(trip: Trip, delivery: Delivery) -> Result | None:
+    """
+    What becomes of a delivery that `escalate_after` or `fold` keeps back; None where it goes now.
+
+    A trigger waits, and is told only if its incident is open by then; folded, if it is not resolved by then. What follows it
+    waits behind it, as always, and is told only if the trigger was.
+    """
+    wait, event, told = trip.sink.escalate_after, delivery.event, TOLD in delivery.memory
+    if delivery.incident is None or not trip.sink.tells_late:
+        return None
+    if event.action != "trigger":
+        return None if told else cancelled(delivery, "its incident was never told to this sink")
+    if delivery.incident.status == "resolved" and trip.sink.fold and not told:
+        result = cancelled(delivery, "its incident was resolved before it was told")
+        return _remembering(result) if delivery.attempts > 1 else result
+    if wait is None:
+        return None
+    if delivery.incident.status != "open":
+        result = cancelled(delivery, f"the incident is {delivery.incident.status}; only an open one is escalated")
+        # what was tried before, in vain or lost, may have arrived
+        return _remembering(result) if delivery.attempts > 1 else result
+    received, now = datetime.fromisoformat(event.received_at).timestamp(), trip.clock()
+    due = received + wait
+    if told or now >= due or now < received:  # received in a time to come: the clock was set back, and it has waited since then
+        return None
+    return untried(delivery, due, f"escalates after {wait:g} s, if the incident is still open then")
+
+
+def _queued(trip: Trip, delivery: Delivery) -> Result | None:
+    """What becomes of a delivery whose channel, or whatever `limits.each` tells apart, is not due yet; None where it is."""
+    each = trip.sink.limits.each
+    if each is None:
+        return None
+    try:
+        thing = str(each.of(trip.scope(delivery)) or "")
+    except ExpressionError as error:
+        return settled(trip, delivery, Judgement("dead", f"render: limits.each.of: {error}"), trip.clock(), None)
+    wait = trip.turn(thing)
+    return untried(delivery, trip.clock() + wait, "waits for its turn: limits.each") if wait > 0 else None
+
+
+def telling(result: Result) -> Result:
+    if result.attempt is None or result.delivery.event.action != "trigger":
+        return result
+    return _remembering(result)
+
+
+def _remembering(result: Result) -> Result:
+    return replace(result, memory={**(result.memory or result.delivery.memory), TOLD: True})

@@ -1,0 +1,113 @@
+"""One trip to a sink: what it needs, one exchange with the sink, and where an answer leaves a delivery."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, to_builtins
+
+from ..errors import SecretUnset, Undelivered
+from ..model import Attempt, Delivery, Request, Response, Verdict
+from ..stages.authorize import OAuth2, authorize, sign
+from ..stages.deliver import Answers, Judgement, judge, next_state
+from ..store import Result, Steps
+
+if TYPE_CHECKING:
+    from ..config import Config
+    from ..config.schema import Sink
+    from ..outbound import Client
+
+EXCERPT = 2_000  # characters of an answer that are kept
+OURS_TO_MEND = ("tls", "credentials")  # reasons for which another try is worth nothing until a file or secret of ours changes
+
+
+class Trip(Struct, frozen=True, kw_only=True):
+    """What a sink's deliveries need on their way: its file, its names in scope, the client, a clock, a die, and until when."""
+
+    name: str
+    sink: Sink
+    names: Mapping[str, Any]
+    config: Config
+    client: Client
+    clock: Callable[[], float]
+    chance: Callable[[], float]
+    say: Callable[[str], Awaitable[None]]
+    note: Callable[[Steps], Awaitable[bool]] | None
+    turn: Callable[[str], float]
+    until: float  # epoch seconds after which no request is begun
+
+    def scope(self, delivery: Delivery) -> dict[str, Any]:
+        """The names that a delivery's expressions have."""
+        incident = to_builtins(delivery.incident) if delivery.incident else {}
+        return {**self.names, "event": to_builtins(delivery.event), "incident": incident, "memory": dict(delivery.memory)}
+
+
+async def exchange(trip: Trip, request: Request, answers: Answers, count: int) -> tuple[list[Judgement], Response | None]:
+    """Authorize, sign, send and judge. What goes wrong on the way is a judgement too."""
+    try:
+        response = await _proved(trip, request)
+    except SecretUnset as error:
+        return [Judgement("park", str(error))] * count, None
+    except Undelivered as error:
+        if error.unknown and trip.sink.retry.unknown == "dead":
+            return [Judgement("dead", f"{error}; it may have arrived, and retry.unknown says dead", own=True)] * count, None
+        verdict: Verdict = "park" if error.reason in OURS_TO_MEND else "retry" if error.retryable else "dead"
+        return [Judgement(verdict, str(error), error.retry_after)] * count, None
+    return judge(answers, response, count, trip.clock()), response
+
+
+async def _proved(trip: Trip, request: Request) -> Response:
+    """The answer to a request that proves who we are. A token that a sink refuses is replaced, once."""
+    auth, secrets, tls = trip.sink.auth, trip.config.secrets, trip.sink.tls
+    if not isinstance(auth, OAuth2):
+        return await _signed(trip, authorize(auth, request, secrets))
+    token = await trip.client.tokens.get(auth, secrets, tls)
+    response = await _signed(trip, authorize(auth, request, secrets, token))
+    if response.status != HTTPStatus.UNAUTHORIZED:
+        return response
+    trip.client.tokens.refuse(auth, secrets, token)
+    return await _signed(trip, authorize(auth, request, secrets, await trip.client.tokens.get(auth, secrets, tls)))
+
+
+async def _signed(trip: Trip, request: Request) -> Response:
+    signed = sign(trip.sink.sign, request, trip.config.secrets, trip.clock())
+    limits, tls = trip.sink.limits, trip.sink.tls
+    return await trip.client.send(signed, timeout=limits.timeout, tls=tls, certificate=_certificate(trip))
+
+
+def _certificate(trip: Trip) -> str:
+    """What stands behind `tls.client_cert`: PEM, or the path of a file. Raises SecretUnset."""
+    tls = trip.sink.tls
+    return trip.config.secrets.look_up(tls.client_cert) if tls is not None and tls.client_cert is not None else ""
+
+
+def settled(
+    trip: Trip, delivery: Delivery, judgement: Judgement, began: float, response: Response | None, *, batch: int = 1
+) -> Result:
+    now = trip.clock()
+    state, due_at, verdict = next_state(judgement, delivery.attempts, trip.sink.retry, trip.chance(), now)
+    attempt = Attempt(
+        number=delivery.attempts,
+        at=began,
+        seconds=max(0.0, now - began),
+        verdict=judgement.verdict,
+        status=response.status if response else None,
+        excerpt=trip.config.secrets.mask(response.text)[:EXCERPT] if response else "",
+        error="" if judgement.verdict == "delivered" else trip.config.secrets.mask(judgement.reason),
+        batch=batch,
+    )
+    return Result(delivery=delivery, attempt=attempt, state=state, due_at=due_at, verdict=trip.config.secrets.mask(verdict))
+
+
+def cancelled(delivery: Delivery, reason: str) -> Result:
+    return Result(delivery=delivery, attempt=None, state="cancelled", verdict=reason)
+
+
+def untried(delivery: Delivery, due_at: float, reason: str) -> Result:
+    return Result(delivery=delivery, attempt=None, state="pending", due_at=due_at, verdict=reason)
+
+
+def too_late(trip: Trip, delivery: Delivery) -> Result:
+    return untried(delivery, trip.clock(), "not sent yet: the time of its claim was up")
