@@ -21,6 +21,7 @@ import httpx2
 import msgspec
 
 from . import __version__
+from .beyond import sender
 from .errors import Undelivered
 from .model import Request, Response
 from .tokens import Tokens
@@ -65,6 +66,7 @@ class Client:
     def __init__(self, transport: httpx2.AsyncBaseTransport | None = None, *, connections: int = 0) -> None:
         self._transport, self._connections = transport, connections
         self._transports: dict[tuple[Tls | None, str], httpx2.AsyncBaseTransport] = {}
+        self._contexts: dict[tuple[Tls | None, str], ssl.SSLContext] = {}
         self.tokens = Tokens(self)
 
     async def send(self, request: Request, *, timeout: float, tls: Tls | None = None, certificate: str = "") -> Response:
@@ -74,10 +76,12 @@ class Client:
         Raises Undelivered; its text names no more of the URL than its host: the rest may be secret. Its reason is `tls` where
         a file of ours is at fault, so that another try is worth nothing until it is mended.
         """
-        transport = self._under(tls, certificate)
+        other = sender(request.url)
         try:
             async with asyncio.timeout(timeout):
-                return await _exchange(transport, request)
+                if other is not None:
+                    return await other(request, self._context(tls, certificate))
+                return await _exchange(self._under(tls, certificate), request)
         except (TimeoutError, httpx2.TimeoutException):
             raise Undelivered(f"no answer within {timeout:g} s", reason="timeout", unknown=True) from None
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
@@ -95,12 +99,18 @@ class Client:
         for transport in self._transports.values():
             await transport.aclose()
 
+    def _context(self, tls: Tls | None, certificate: str) -> ssl.SSLContext:
+        key = tls, certificate
+        if key not in self._contexts:
+            self._contexts[key] = _context(tls or Tls(), certificate)
+        return self._contexts[key]
+
     def _under(self, tls: Tls | None, certificate: str) -> httpx2.AsyncBaseTransport:
         key = tls, certificate
         if key not in self._transports:
             from .transport import Transport  # noqa: PLC0415 - it takes a tenth of a second, and who sends nothing needs none
 
-            self._transports[key] = self._transport or Transport(_context(tls or Tls(), certificate), self._connections)
+            self._transports[key] = self._transport or Transport(self._context(tls, certificate), self._connections)
         return self._transports[key]
 
 

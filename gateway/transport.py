@@ -8,6 +8,7 @@ pyreqwest is faster than both, but asks us for no address before it connects. do
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
 import ssl
@@ -222,3 +223,27 @@ def _translated(error: Exception) -> Exception:
         case aiohttp.ClientError():
             return httpx2.NetworkError(str(error))
     return httpx2.LocalProtocolError(str(error))
+
+
+async def connected(loop: asyncio.AbstractEventLoop, host: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """A socket connected to a host that something may be sent to, for what is not HTTP. Raises OSError."""
+    literal = _literal(host)
+    if literal:
+        places = [(socket.AF_INET6 if ":" in literal else socket.AF_INET, literal)]
+    else:
+        places = [(socket.AddressFamily(found["family"]), found["host"]) for found in await _Resolver().resolve(host, port)]
+    failed: OSError = OSError(f"the name {host!r} has no address")
+    for family, address in places:
+        made = _socket((family, kind, 0, "", (address, port)))
+        made.setblocking(False)
+        try:
+            await loop.sock_connect(made, (address, port))
+        except OSError as error:
+            made.close()
+            failed = error
+        except BaseException:
+            made.close()
+            raise
+        else:
+            return made
+    raise failed

@@ -6,8 +6,8 @@ A claim is a lease. What a killed worker held is pending again when its lease en
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -246,5 +246,9 @@ def _requests(result: Result) -> float:
     """How many requests this delivery made, or its share of one."""
     if result.attempt is None:
         return 0.0
-    done = len(result.progress or ()) - len(result.delivery.progress)
+    done = _steps_of(result.progress or {}) - _steps_of(result.delivery.progress)
     return max(1, done) / result.attempt.batch
+
+
+def _steps_of(progress: Mapping[str, Any]) -> int:
+    return sum(done is True for done in progress.values())

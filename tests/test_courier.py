@@ -160,7 +160,7 @@ def test_steps_go_in_order_and_remember_what_later_ones_need():
         state="delivered",
         verdict="every step was done",
         memory={"number": 7},
-        progress={"open": True, "label": True},
+        progress={"open": True, ".memory": {"number": 7}, "label": True},
     )
 
 
@@ -171,7 +171,7 @@ def test_a_failure_between_two_steps_is_resumed_where_it_stopped():
         "pending",
         "step label: answered 503",
         {"number": 7},
-        {"open": True},
+        {"open": True, ".memory": {"number": 7}},
     )
     again = Receiver(answering(200))
     (second,) = brought(STEPS, [delivery(memory=first.memory, progress=first.progress)], again)
@@ -190,7 +190,7 @@ def test_steps_that_take_too_long_go_on_with_the_next_claim():
         due_at=NOW + 100.0,
         verdict=verdict,
         memory={"number": 7},
-        progress={"open": True},
+        progress={"open": True, ".memory": {"number": 7}},
     )
 
 

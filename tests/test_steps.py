@@ -59,13 +59,14 @@ def test_a_step_waits_without_a_try_and_goes_on_where_it_stopped():
     (first,) = brought(CONFIRMED, [delivery()], office, ENVIRONMENT)
     assert (first.state, first.attempt, first.due_at) == ("pending", None, NOW + 2)
     assert first.verdict == "step confirm: answered 200; rules[1] says wait"
-    assert (first.memory, first.progress) == ({"ticket": "t1"}, {"send": True, "confirm since": NOW})
+    progress = {"send": True, ".memory": {"ticket": "t1"}, ".since confirm": NOW}
+    assert (first.memory, first.progress) == ({"ticket": "t1"}, progress)
     office.now += 2
     (second,) = brought(CONFIRMED, [again(first, 1)], office, ENVIRONMENT)
     assert (second.state, second.attempt, second.due_at) == ("pending", None, NOW + 4)
     (third,) = brought(CONFIRMED, [again(second, 1)], office, ENVIRONMENT)
     assert (third.state, third.attempt.verdict) == ("delivered", "delivered")
-    assert third.progress == {"send": True, "confirm": True, "tell": True}
+    assert third.progress == {"send": True, ".memory": {"ticket": "t1"}, "confirm": True, "tell": True}
     assert office.requests == ["POST /in", "GET /tickets/t1", "GET /tickets/t1", "GET /tickets/t1", "POST /told"]
 
 
@@ -180,3 +181,13 @@ def test_what_a_sinks_own_response_says_holds_for_its_steps(status, verdict, rea
     )
     (result,) = brought(text, [delivery()], Receiver(lambda body: httpx2.Response(status)), ENVIRONMENT)
     assert (result.attempt.verdict, result.attempt.error) == (verdict, reason)
+
+
+@pytest.mark.parametrize("action", ["trigger", "notice"])
+def test_a_delivery_asks_for_what_it_remembered_itself_whatever_others_remember_meanwhile(action):
+    office = Office(False, True)
+    (first,) = brought(CONFIRMED, [delivery(action=action)], office, ENVIRONMENT)
+    (second,) = brought(
+        CONFIRMED, [replace(again(first, 1), memory={"ticket": "t9"} if action == "trigger" else {})], office, ENVIRONMENT
+    )
+    assert (second.state, office.requests[-2:]) == ("delivered", ["GET /tickets/t1", "POST /told"])

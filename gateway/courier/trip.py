@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from ..outbound import Client
 
 EXCERPT = 2_000  # characters of an answer that are kept
-OURS_TO_MEND = ("tls", "credentials")  # reasons for which another try is worth nothing until a file or secret of ours changes
+OURS_TO_MEND = (
+    "tls",
+    "credentials",
+    "library",
+)  # reasons for which another try is worth nothing until a file or secret of ours changes
 
 
 class Trip(Struct, frozen=True, kw_only=True):

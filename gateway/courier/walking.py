@@ -20,6 +20,7 @@ from .trip import Trip, cancelled, exchange, settled, too_late, untried
 if TYPE_CHECKING:
     from ..config.schema import Step
 
+OWN = ".memory"  # in a delivery's progress: what it remembered itself, whatever another of its incident has remembered since
 ASK_AGAIN = 5.0  # seconds between two questions of a step that waits, unless its rule or the answer says otherwise
 _LATE = Judgement("retry", "the time of its claim was up")
 
@@ -36,7 +37,7 @@ async def walk(trip: Trip, delivery: Delivery) -> Result:
     """A delivery's steps in order, those whose `when` holds; a retry goes on where it stopped, and repeats its look-ups."""
     repeated = {step.name for step in trip.sink.steps if step.every_try}
     progress = {name: done for name, done in delivery.progress.items() if name not in repeated}
-    began, walk = trip.clock(), _Walk(dict(delivery.memory), progress)
+    began, walk = trip.clock(), _Walk(dict(delivery.memory) | progress.get(OWN, {}), progress)
     end: Judgement | None = None
     for step in trip.sink.steps:
         if end is None and step.name not in walk.progress:
@@ -83,9 +84,12 @@ async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judg
     walk.progress.pop(_since(step), None)
     walk.progress[step.name] = True  # whatever follows, it is not sent a second time
     try:
-        walk.memory |= _remembered(trip, step, walk, delivery)
+        found = _remembered(trip, step, walk, delivery)
     except ExpressionError as error:
         return Judgement("dead", f"step {step.name}: remember: {error}")
+    if found:
+        walk.memory |= found
+        walk.progress[OWN] = walk.progress.get(OWN, {}) | found
     return None
 
 
@@ -101,7 +105,7 @@ def _waiting(trip: Trip, step: Step, walk: _Walk, judgement: Judgement) -> Judge
 
 def _since(step: Step) -> str:
     """Where a delivery's progress says when a step began to wait: no step has such a name."""
-    return f"{step.name} since"
+    return f".since {step.name}"
 
 
 def _asked(step: Step, scope: Mapping[str, Any]) -> Request | None:

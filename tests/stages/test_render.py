@@ -212,7 +212,7 @@ def test_a_segment_that_would_lead_elsewhere_is_refused(value):
 def test_an_address_that_is_none_is_refused_without_showing_it(value):
     with pytest.raises(Unrenderable) as caught:
         render(template('url: "{{ vars.url }}"'), scope() | {"vars": {"url": value}})
-    assert str(caught.value) == "request.url: this is no http or https address"
+    assert str(caught.value) == "request.url: this is no address that anything can be sent to"
 
 
 @pytest.mark.parametrize(

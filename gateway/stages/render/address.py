@@ -8,8 +8,9 @@ from urllib.parse import unquote, urlsplit
 from ...errors import Unrenderable
 from ...expr import Outbound
 
+SCHEMES = ("http", "https", "smtp", "smtps", "syslog+udp", "syslog+tcp", "syslog+tls", "nats", "nats+tls")
 _ORIGIN = re.compile(  # up to the first slash that is no part of an expression
-    r"\s*(?:https?://|(?=\{\{))(?:\{\{(?:(?!\}\}).)*\}\}|\{%(?:(?!%\}).)*%\}|[^/?#{]|\{(?![{%]))*", re.DOTALL
+    r"\s*(?:[a-z][a-z+]*://|(?=\{\{))(?:\{\{(?:(?!\}\}).)*\}\}|\{%(?:(?!%\}).)*%\}|[^/?#{]|\{(?![{%]))*", re.DOTALL
 )
 _PRINTED = re.compile(r"""\{\{-?((?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?!-?\}\}).)*)-?\}\}""", re.DOTALL)
 _COMPUTED = re.compile(r"""\{[{%](?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|(?![%}]\}).)*""", re.DOTALL)
@@ -49,8 +50,8 @@ def checked(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\x00-\x20\x7f]", url):
-        raise Unrenderable("request.url: this is no http or https address", reason="url")
+    if parts.scheme not in SCHEMES or not parts.hostname or re.search(r"[\x00-\x20\x7f]", url):
+        raise Unrenderable("request.url: this is no address that anything can be sent to", reason="url")
     if not {".", ".."}.isdisjoint(unquote(segment) for segment in parts.path.split("/")):
         raise Unrenderable("request.url: a segment of its path is `.` or `..`, which leads elsewhere", reason="url")
     return url

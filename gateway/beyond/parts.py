@@ -1,0 +1,79 @@
+"""What the senders share: an address taken apart, who we are, the message in a body, a guarded connection."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import Undelivered
+from ..model import Request
+from ..transport import connected
+
+
+class Target(Struct, frozen=True):
+    """Where an address leads."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    query: dict[str, str]
+
+
+def target(url: str, port: int) -> Target:
+    """An address, taken apart; `port`: the one of its scheme. Raises Undelivered."""
+    try:
+        parts = urlsplit(url)
+        given = parts.port
+    except ValueError:
+        raise unsendable("its address is malformed") from None
+    if not parts.hostname:
+        raise unsendable("its address has no host")
+    if parts.username is not None:
+        raise unsendable("a name and a password stand in `auth`, not in the address")
+    return Target(
+        parts.scheme.lower(), parts.hostname, given or port, unquote(parts.path.strip("/")), dict(parse_qsl(parts.query))
+    )
+
+
+def message(request: Request, kind: type[Any]) -> Any:
+    """The body as this struct. Raises Undelivered, which says what is missing or of the wrong type."""
+    try:
+        return msgspec.json.decode(request.content, type=kind)
+    except msgspec.DecodeError as error:
+        raise unsendable(f"request.json: {error}") from None
+
+
+def credentials(headers: Mapping[str, str]) -> tuple[str, str]:
+    """The name and password that `auth: { scheme: basic }` put there; a bearer token is a password without a name."""
+    scheme, _, given = next((value for name, value in headers.items() if name.lower() == "authorization"), "").partition(" ")
+    if scheme == "Basic":
+        name, _, password = base64.b64decode(given).decode().partition(":")
+        return name, password
+    return "", given
+
+
+async def connection(to: Target, kind: socket.SocketKind = socket.SOCK_STREAM) -> socket.socket:
+    """A connection to an address that something may be sent to. Raises Undelivered."""
+    try:
+        return await connected(asyncio.get_running_loop(), to.host, to.port, kind)
+    except OSError as error:
+        raise Undelivered(f"no connection: {said_by(error)}", reason="connect") from None
+
+
+def said_by(error: OSError) -> str:
+    """The system's own words for what went wrong."""
+    return (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)).lower()
+
+
+def unsendable(said: str) -> Undelivered:
+    """Another try would end the same."""
+    return Undelivered(f"this cannot be sent: {said}", reason="unsendable", retryable=False)
