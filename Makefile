@@ -6,7 +6,7 @@ RUN := .venv/.run-installed
 DEV := .venv/.dev-installed
 FUZZ := .venv/.fuzz-installed
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults mutants fuzz soak clean senders
+.PHONY: help setup run test check format lint types imports schemas validate docs lock bench faults sinkfaults mutants fuzz soak clean senders
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## +/|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ lock:            ## renew the locks (needs uv)
 
 bench: $(DEV)    ## measure: P1 to P9 as ratios and where the time goes, in about ten minutes
 	$(BIN)/python -m benchmarks
+
+sinkfaults: $(DEV) ## what a sink may do to us, and what comes of it: a table
+	PYTHONPATH=tests $(BIN)/python -m tests.e2e.sink_faults
 
 mutants: $(DEV)  ## each guard taken away, one by one: its test must fail
 	$(BIN)/python -m tests.mutants

@@ -192,7 +192,8 @@ def _item_by_item(items: Items, scope: Mapping[str, Any], response: Response, co
     except ExpressionError:
         found = []
     if len(found) != count:
-        reason = f"answered {response.status}, and the answer names {len(found)} of {count} items"
+        hint = "; what `each` finds is a list: write [*] behind it" if len(found) == 1 and isinstance(found[0], list) else ""
+        reason = f"answered {response.status}, and the answer names {len(found)} of {count} items{hint}"
         return [Judgement("retry", reason)] * count
     return [_item(items, {**scope, "item": item}, item, response, now) for item in found]
 

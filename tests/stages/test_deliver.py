@@ -259,3 +259,9 @@ def test_what_could_never_work_is_refused_when_the_file_loads(type, text, messag
 def test_an_answer_may_say_itself_how_long_to_wait(after, response, seconds):
     rules = f"rules:\n  - when: '{{{{ response.status == 429 }}}}'\n    then: retry\n    after: {json.dumps(after)}\n"
     assert judged(rules, status=429, **response) == [Judgement("retry", "answered 429; rules[0] says retry", seconds)]
+
+
+def test_an_answer_whose_list_is_named_and_not_its_items_says_how_to_mend_it():
+    reason = "answered 200, and the answer names 1 of 2 items; what `each` finds is a list: write [*] behind it"
+    answer = {"status": 200, "json": {"items": [{"status": 201}, {"status": 201}]}}
+    assert judged("items: { each: $.items }", count=2, **answer) == [Judgement("retry", reason)] * 2
