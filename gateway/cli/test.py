@@ -31,7 +31,7 @@ def test(names: tuple[str, ...], root: Path | None, form: str) -> int:
       gateway test prometheus elastic
       gateway test --config conf --format json
     """
-    config = load(root, {"GATEWAY_CATALOGUE": "true"})
+    config = load(root, {"GATEWAY_CATALOGUE": "true"}, tests=True)
     every = run_all(config)
     files = [f"{kind}/{name}" for kind, things in _things(config).items() for name in things]
     own = [file for file in files if file not in config.shipped]

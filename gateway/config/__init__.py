@@ -77,8 +77,11 @@ def _scope(sink: Sink, secrets: Secrets) -> dict[str, Any]:
     }
 
 
-def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False) -> Config:
-    """The configuration in a directory, with the catalogue's files behind its own. Raises ConfigError with every problem."""
+def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False, tests: bool = False) -> Config:
+    """
+    The configuration in a directory, with the catalogue's files behind its own; `tests`: those inside the shipped files, too.
+    Raises ConfigError with every problem.
+    """
     if root is not None and not root.is_dir():
         raise ConfigError(
             [Problem(str(root), 1, 1, "configuration", "there is no such directory", "bring it back, or name another")]
@@ -88,7 +91,7 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
     problems += [*twins(sources), *(misplaced(root) if root else [])]
     if settings.catalogue:
         own = {(source.kind, source.name) for source in sources}
-        sources += [source for source in catalogue_sources() if (source.kind, source.name) not in own]
+        sources += [source for source in catalogue_sources(tests=tests) if (source.kind, source.name) not in own]
     read = read_sources(sources, functions=settings.functions)
     problems += read.problems + unknown_aliases(root, settings, provider_names(sources))
     if problems:

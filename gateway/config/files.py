@@ -27,13 +27,20 @@ YAML = (".yaml", ".yml")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
+TESTS = b"\ntests:\n"  # with which the last part of every shipped file begins
+
+
 class Source(Struct, frozen=True, order=True):
-    """One file: what kind of thing it is and what it is called."""
+    """
+    One file: what kind of thing it is and what it is called. `until`: of a shipped file that is only to run, what follows these
+    bytes is not read: its tests are longer than all the rest, and were run before it was shipped.
+    """
 
     kind: str
     name: str
     path: Path
     shipped: bool = False
+    until: bytes = b""
 
     def shown(self) -> str:
         """The path as a person would type it."""
@@ -58,10 +65,11 @@ def catalogue() -> Path:
     return package / "catalogue" if (package / "catalogue").is_dir() else package.parent
 
 
-def catalogue_sources() -> list[Source]:
-    """The shipped files."""
-    root = catalogue()
-    return [Source(kind, file.stem, file, shipped=True) for kind in KINDS for file in sorted((root / kind).glob("*.yaml"))]
+def catalogue_sources(*, tests: bool = True) -> list[Source]:
+    """The shipped files, with their tests or only as far as they run."""
+    root, until = catalogue(), b"" if tests else TESTS
+    files = [(kind, file) for kind in KINDS for file in sorted((root / kind).glob("*.yaml"))]
+    return [Source(kind, file.stem, file, shipped=True, until=until) for kind, file in files]
 
 
 def shipped(kind: str, name: str) -> Source | None:
@@ -178,7 +186,7 @@ def siblings_of(source: Source) -> dict[tuple[str, str], Source]:
 
 def read_document(source: Source, siblings: Mapping[tuple[str, str], Source]) -> Document:
     """A file's document, with what it inherits by `like:` worked in."""
-    document = Document.of(source.path, source.shown(), source.within())
+    document = Document.of(source.path, source.shown(), source.within(), source.until)
     if not _NAME.fullmatch(source.name):
         document.report(
             (),

@@ -51,15 +51,16 @@ class Document:
         self._open(text)
 
     @classmethod
-    def of(cls, path: Path, shown: str, within: Sequence[Path] = ()) -> Self:
+    def of(cls, path: Path, shown: str, within: Sequence[Path] = (), until: bytes = b"") -> Self:
         """
         The document in a file, which must be a plain one and, with `within`, lie in one of these directories when every link is
-        followed. Nothing of another file is ever shown.
+        followed. Nothing of another file is ever shown. With `until`, what follows these bytes is not looked at.
         """
         try:
             real = path.resolve(strict=True)
             outside = within and not any(real.is_relative_to(folder.resolve()) for folder in within)
-            document = cls(shown, b"" if outside else read_bounded(path, LARGEST))
+            content = b"" if outside else read_bounded(path, LARGEST)
+            document = cls(shown, content.partition(until)[0] if until else content)
         except (OSError, RuntimeError) as error:  # a RuntimeError where links lead in a circle
             reason = getattr(error, "strerror", None) or "its links lead in a circle"
             document = cls(shown, b"")

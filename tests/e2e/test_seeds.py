@@ -120,7 +120,7 @@ INTEGRATIONS = [
     ("sentry", "sentry", ("Sentry-Hook-Signature", "", "sha256", "hex")),
     ("webhook", "generic", RELAY),
 ]
-CATALOGUE = load(None, {})
+CATALOGUE = load(None, {}, tests=True)
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import pytest
 
 from gateway.cli.schema import _texts
 from gateway.config import check, load
-from gateway.config.files import KINDS, catalogue_sources
+from gateway.config.files import KINDS, TESTS, catalogue_sources, read_sources
 from gateway.config.public import SCHEMAS
 from gateway.config.schema import Provider, Settings, Sink
 from gateway.config.schemas import undescribed
 from gateway.trials import run_provider_tests, run_sink_tests
 
 ROOT = Path(__file__).parents[2]
-CONFIG = load(None, {})
+CONFIG = load(None, {}, tests=True)
 OUTCOMES = [outcome for name, provider in CONFIG.providers.items() for outcome in run_provider_tests(name, provider)] + [
     outcome for name, sink in CONFIG.known_sinks.items() for outcome in run_sink_tests(name, sink, CONFIG)
 ]
@@ -52,6 +52,16 @@ def test_a_shipped_file_means_what_its_tests_say(outcome):
 def test_every_shipped_file_has_tests_of_its_own(kind):
     tested = {outcome.file for outcome in OUTCOMES}
     assert {f"{source.kind}/{source.name}" for source in catalogue_sources() if source.kind == kind} <= tested
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_tests_are_the_last_part_of_a_file_which_is_not_read_to_run_it(kind):
+    for source in catalogue_sources():
+        rest = source.path.read_bytes().partition(TESTS)[2]
+        assert rest, source.path
+        assert re.findall(rb"^\S.*", rest, re.MULTILINE) == [], source.path
+    whole, run = (read_sources(catalogue_sources(tests=tests)).data[kind] for tests in (True, False))
+    assert {name: {key: value for key, value in data.items() if key != "tests"} for name, data in whole.items()} == run
 
 
 def test_the_catalogue_is_what_the_issue_names():
