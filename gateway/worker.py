@@ -98,6 +98,7 @@ class Lane:
         self.sink, self._mark = sink, self.pipeline.config.marks.get(self.name, "")
         self.fuse = Fuse(sink.breaker.failures, sink.breaker.pause)
         self._refused: set[str] = set()  # deliveries to which the door was locked
+        self._rests_until = 0.0  # by the steady clock: a sink may say that it wants nothing more for a while
         rate = sink.limits.rate
         if rate is None or self._bucket is None or self._bucket.rates != rate:
             self._bucket = Buckets(rate) if rate is not None else None
@@ -166,7 +167,12 @@ class Lane:
     def _pause(self) -> float:
         """Seconds for which nothing may be begun: what is claimed is sent at once, so that its lease holds."""
         ticks, store = self.pipeline.ticks(), STORE_PAUSE if self.pipeline.unwritten else 0.0
-        return max(store, self.fuse.wait(ticks), self._bucket.missing(ticks) if self._bucket is not None else 0.0)
+        return max(
+            store,
+            self._rests_until - ticks,
+            self.fuse.wait(ticks),
+            self._bucket.missing(ticks) if self._bucket is not None else 0.0,
+        )
 
     def _room(self) -> int:
         """How many requests may be begun."""
@@ -204,7 +210,9 @@ class Lane:
 
     def _learn(self, results: Sequence[Result]) -> None:
         """What the results say about the sink itself."""
-        now, tries = self.pipeline.ticks(), [(result.attempt, result.verdict) for result in results if result.attempt]
+        now = self.pipeline.ticks()
+        self._rests_until = max(self._rests_until, *(now + result.rest for result in results if result.rest), 0.0)
+        tries = [(result.attempt, result.verdict) for result in results if result.attempt]
         if self._refuses_again(results):
             return
         locked = [verdict for attempt, verdict in tries if attempt.verdict == "park"]

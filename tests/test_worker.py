@@ -73,7 +73,8 @@ class Receiver:
             await anyio.sleep(self.takes)
         finally:
             self.now -= 1
-        return httpx2.Response(self.answer(number))
+        answer = self.answer(number)
+        return answer if isinstance(answer, httpx2.Response) else httpx2.Response(answer)
 
 
 def sink(text):
@@ -200,9 +201,50 @@ async def test_each_channel_has_a_rate_of_its_own_and_what_waits_for_its_turn_wa
         await made.until(lambda: len(receiver.times) == 4)
         await made.settled()
         assert await made.sums() == {"delivered": 4, "pending": 2}
-        waiting = (await made.store.deliveries({"sink": "s", "state": "pending"})).items
-        assert [(one["id"], one["attempts"]) for one in waiting] == [("e6.s", 0), ("e5.s", 0)]
+        waiting = [await made.store.delivery(id) for id in ("e5.s", "e6.s")]
+        assert [(one["state"], one["attempts"], one["verdict"]) for one in waiting] == [
+            ("pending", [], "waits for its turn: limits.each")
+        ] * 2
     assert sorted(map(str, receiver.bodies)) == ["e1", "e2", "e3", "e4"]
+
+
+PACED = """
+response:
+  rules:
+    - when: "{{ response.status == 200 and response.json.left == 0 }}"
+      then: delivered
+      after: "{{ response.json.reset_after }}"
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "answer, rests",
+    [
+        (lambda number: httpx2.Response(200, json={"left": int(number != 2), "reset_after": 0.5}), 0.5),
+        (lambda number: httpx2.Response(429, headers={"retry-after": "1"}) if number == 2 else httpx2.Response(200), 1.0),
+    ],
+)
+async def test_a_sink_that_says_that_it_has_enough_for_now_is_asked_nothing_more_until_then(tmp_path, answer, rests):
+    receiver = Receiver(answer)
+    async with stand(tmp_path, receiver, s=DOOR + "limits: { concurrency: 1 }" + PACED) as made:
+        await made.tell("s", times=5)
+        await made.until(lambda: len(receiver.times) >= 5)
+    gaps = [later - earlier for earlier, later in zip(receiver.times, receiver.times[1:], strict=False)]
+    assert rests <= gaps[1] < rests + 0.4
+    assert max(gaps[0], *gaps[2:4]) < 0.3
+
+
+@pytest.mark.anyio
+async def test_a_delivery_that_is_to_wait_for_another_reason_holds_up_no_other(tmp_path):
+    receiver = Receiver(
+        lambda number: httpx2.Response(503, headers={"retry-after": "3600"}) if number == 1 else httpx2.Response(200)
+    )
+    async with stand(tmp_path, receiver, s=DOOR + "limits: { concurrency: 1 }") as made:
+        await made.tell("s", times=3)
+        await made.until(lambda: len(receiver.times) == 3)
+        await made.settled()
+        assert await made.sums() == {"delivered": 2, "pending": 1}
 
 
 @pytest.mark.anyio

@@ -102,7 +102,17 @@ def settled(
         error="" if judgement.verdict == "delivered" else trip.config.secrets.mask(judgement.reason),
         batch=batch,
     )
-    return Result(delivery=delivery, attempt=attempt, state=state, due_at=due_at, verdict=trip.config.secrets.mask(verdict))
+    told, rest = trip.config.secrets.mask(verdict), wished(judgement, response)
+    return Result(delivery=delivery, attempt=attempt, state=state, due_at=due_at, verdict=told, rest=rest)
+
+
+def wished(judgement: Judgement, response: Response | None) -> float:
+    """
+    For how many seconds a sink wants to be asked nothing more: what it took, and what it took no more of (429, RFC 6585), say so
+    of all requests; any other delay is this delivery's alone.
+    """
+    of_all = judgement.verdict == "delivered" or (response is not None and response.status == HTTPStatus.TOO_MANY_REQUESTS)
+    return judgement.after or 0.0 if of_all else 0.0
 
 
 def cancelled(delivery: Delivery, reason: str) -> Result:

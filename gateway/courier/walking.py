@@ -15,7 +15,7 @@ from ..model import Delivery, Request, Response
 from ..stages.deliver import Judgement
 from ..stages.render import render
 from ..store import Result, Steps
-from .trip import Trip, cancelled, exchange, settled, too_late, untried
+from .trip import Trip, cancelled, exchange, settled, too_late, untried, wished
 
 if TYPE_CHECKING:
     from ..config.schema import Step
@@ -31,6 +31,7 @@ class _Walk(Struct):
     memory: dict[str, Any]
     progress: dict[str, Any]
     response: Response | None = None
+    rest: float = 0.0
 
 
 async def walk(trip: Trip, delivery: Delivery) -> Result:
@@ -52,6 +53,7 @@ async def walk(trip: Trip, delivery: Delivery) -> Result:
         result = untried(delivery, trip.clock() + (ASK_AGAIN if end.after is None else end.after), end.reason)
     else:
         result = settled(trip, delivery, end or Judgement("delivered", "every step was done"), began, walk.response)
+    result = replace(result, rest=max(result.rest, walk.rest))
     return replace(result, memory=walk.memory if walk.memory != delivery.memory else None, progress=walk.progress)
 
 
@@ -77,6 +79,7 @@ async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judg
     if trip.clock() > trip.until:
         return _LATE
     (judgement,), walk.response = await exchange(trip, request, trip.sink.answers_to(step), 1)
+    walk.rest = max(walk.rest, wished(judgement, walk.response))
     if judgement.verdict == "wait":
         return _waiting(trip, step, walk, judgement)
     if judgement.verdict != "delivered":

@@ -52,7 +52,8 @@ class Rule(Keys, frozen=True):
     then: `delivered`, `retry`, `dead`, `park` (until configuration or secret change), `split` (the batch is too large); for a
       step also `wait`: not yet, so ask again, which counts neither as a try nor as a failure of the sink.
     after: How long to wait before the next try, at least: a duration, or an expression over the answer that gives seconds, such
-      as `{{ response.json.retry_after }}`. A Retry-After that asks for more is honoured.
+      as `{{ response.json.retry_after }}`. A Retry-After that asks for more is honoured. With
+      `delivered`, and after any 429, the whole sink is asked nothing more for so long.
     at_most: With `wait`: for how long to ask in all. After that it counts as a try that failed, and the steps begin anew.
     """
 

@@ -44,6 +44,7 @@ class Result(Struct, frozen=True, kw_only=True):
     verdict: str = ""  # why, in a sentence
     memory: Mapping[str, Any] | None = None  # remembered for (incident, sink) from now on
     progress: Mapping[str, Any] | None = None  # the steps of this delivery that are done
+    rest: float = 0.0  # seconds for which the sink is to be asked nothing more
 
 
 class Steps(Struct, frozen=True, kw_only=True):
