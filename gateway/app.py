@@ -208,6 +208,8 @@ def _tell(config: Config) -> None:
     telemetry.started(config.settings.host, config.settings.port, providers=list(config.providers), sinks=list(config.sinks))
     if not config.sinks:
         telemetry.no_sink_is_on()
+    if config.unverified:
+        telemetry.sinks_unverified(config.unverified)
     for name, reason in config.off.items():
         telemetry.sink_off(name, reason, shipped=f"sinks.d/{name}" in config.shipped)
     if opened := [name for name in config.providers if config.is_open(name)]:

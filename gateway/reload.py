@@ -84,6 +84,8 @@ class Reloads:
         self.loaded = Loaded(loaded_at=self._now(), restart=restart)
         self._worker.follow()
         telemetry.reloaded(providers=sorted(config.providers), sinks=sorted(config.sinks), changed=mended, restart=restart)
+        if config.unverified:
+            telemetry.sinks_unverified(config.unverified)
         store, now = self._pipeline.store, self._pipeline.clock()
         if died := await store.settle([*config.sinks, *config.off], now=now, ticks=self._pipeline.ticks()):
             telemetry.deliveries_orphaned(died)

@@ -253,6 +253,12 @@ def sink_off(sink: str, reason: str, *, shipped: bool) -> None:
     (_log.debug if shipped else _log.warning)("sink.off", sink=sink, reason=reason, shipped=shipped)
 
 
+def sinks_unverified(sinks: list[str]) -> None:
+    """Anybody between us and these sinks may read and change what they are sent: their certificates are not checked."""
+    message = "THEIR CERTIFICATES ARE NOT CHECKED: anybody may pose as them; take `tls.verify: false` away"
+    _log.warning("sinks.unverified", sinks=sinks, message=message)
+
+
 def no_sink_is_on() -> None:
     """Webhooks are taken in and kept, and nobody is told of them."""
     _log.warning("sinks.none", message="no sink is on: events are kept, and nobody is told of them")

@@ -183,6 +183,15 @@ FACTS = {
         lambda: telemetry.replayed("delivery", "w1-0.main", deliveries=1, events=0),
         {"level": "info", "event": "replayed", "kind": "delivery", "id": "w1-0.main", "deliveries": 1, "events": 0},
     ),
+    "sinks' certificates are not checked": (
+        lambda: telemetry.sinks_unverified(["main"]),
+        {
+            "level": "warning",
+            "event": "sinks.unverified",
+            "sinks": ["main"],
+            "message": "THEIR CERTIFICATES ARE NOT CHECKED: anybody may pose as them; take `tls.verify: false` away",
+        },
+    ),
     "no sink is on": (
         telemetry.no_sink_is_on,
         {"level": "warning", "event": "sinks.none", "message": "no sink is on: events are kept, and nobody is told of them"},

@@ -120,6 +120,10 @@ def _doors(config: Config) -> Iterator[Finding]:
     for name, reason in config.off.items():
         if f"sinks.d/{name}" not in config.shipped:
             yield Finding("warn", f"sink {name}", f"it is off: {reason}", "set it, or take the file away")
+    for name in config.unverified:
+        yield Finding(
+            "warn", f"sink {name}", "its certificate is not checked", "take `tls.verify: false` away; `tls.ca_file` names yours"
+        )
 
 
 def _secret_files(config: Config, root: Path | None) -> Iterator[Finding]:

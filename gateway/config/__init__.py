@@ -59,6 +59,11 @@ class Config(Struct, frozen=True, dict=True, kw_only=True):
     def _scopes(self) -> dict[str, dict[str, Any]]:
         return {name: _scope(sink, self.secrets) for name, sink in self.sinks.items()}
 
+    @property
+    def unverified(self) -> list[str]:
+        """The sinks whose certificates are not checked."""
+        return [name for name, sink in self.sinks.items() if sink.tls is not None and not sink.tls.verify]
+
     def sealed(self, provider: str) -> dict[str, Any]:
         """The name that the answers to a provider's handshakes have besides the message's: `secrets`. Raises SecretUnset."""
         secrets = self.providers[provider].secrets

@@ -261,3 +261,39 @@ def test_the_four_headers_of_seed_004_and_its_verification():
     expected = hmac.new(secret.encode(), f"{timestamp}.{raw_body}".encode(), hashlib.sha256).hexdigest()
     assert hmac.compare_digest(expected, signature_header)
     assert (timestamp, headers["X-Webhook-Event"], headers["X-Webhook-Event-Id"]) == ("1761739200", "request_submitted", "e1")
+
+
+SIEM = "title: SIEM\nvars: { url: { env: SIEM_URL } }\nrequest: { url: '{{ vars.url }}', json: $.details }\n"
+CONFIGURATIONS = {
+    "Example 1: Splunk with API Key": "auth: { scheme: api_key, header: Authorization, key: { env: SIEM_SPLUNK_TOKEN } }\n"
+    "retry: { attempts: 6, first_delay: 2s, max_delay: 120s }\nlimits: { timeout: 30s }\ntls: { verify: true }\n",
+    "Example 2: Custom Endpoint with HMAC": "sign: { secret: { env: SIEM_HMAC_SECRET }, signature: { header: X-Signature } }\n"
+    "retry: { attempts: 4, first_delay: 1s }\n",
+    "Best Practices 1: for critical events": "retry: { attempts: 11, first_delay: 500ms, max_delay: 300s }\n",
+    "Troubleshooting: Webhook Timeouts": "limits: { timeout: 60s }\nretry: { attempts: 6, first_delay: 5s }\n",
+    "Troubleshooting: SSL Certificate Errors": "tls: { verify: false }\n",
+}
+
+
+@pytest.mark.parametrize("section", CONFIGURATIONS)
+def test_configuration_examples(section, tmp_path):
+    (tmp_path / "sinks.d").mkdir()
+    (tmp_path / "sinks.d/siem.yaml").write_text(SIEM + CONFIGURATIONS[section])
+    (tmp_path / "gateway.yaml").write_text("catalogue: false\n")
+    (request,) = requests_of("siem", shared(), root=tmp_path)
+    method, url, headers, body = sent(request)
+    assert (method, url, body) == ("POST", API, DATA)
+    signature = hmac.new(b"your-secret-key", request.content, hashlib.sha256).hexdigest()
+    more = {"Example 1": {"authorization": "your-hec-token"}, "Example 2": {"x-signature": signature}}
+    assert headers == TYPED | more.get(section.partition(":")[0], {})
+    sink = load(tmp_path, SECRETS).sinks["siem"]
+    assert load(tmp_path, SECRETS).unverified == (["siem"] if "SSL" in section else [])
+    delays = {
+        "Example 1": (6, 2.0, 120.0, 30.0),
+        "Example 2": (4, 1.0, 900.0, 10.0),
+        "Best Practices 1": (11, 0.5, 300.0, 10.0),
+        "Troubleshooting: Webhook Timeouts": (6, 5.0, 900.0, 60.0),
+        "Troubleshooting: SSL Certificate Errors": (8, 5.0, 900.0, 10.0),
+    }
+    wanted = delays.get(section) or delays[section.partition(":")[0]]
+    assert (sink.retry.attempts, sink.retry.first_delay, sink.retry.max_delay, sink.limits.timeout) == wanted
