@@ -5,8 +5,9 @@ from __future__ import annotations
 import httpx2
 import pytest
 from msgspec.structs import replace
-from structlog.testing import capture_logs
 from trips import NOW, Receiver, brought, delivery
+
+from gateway import telemetry
 
 HEAD = "title: T\nvars: { where: { env: WHERE } }\nlimits: { timeout: 1s }\n"
 ENVIRONMENT = {"WHERE": "here"}
@@ -149,14 +150,14 @@ def test_what_is_remembered_may_come_from_the_event_the_variables_and_the_memory
     assert result.memory == {"earlier": "x", "number": 8, "key": "k", "where": "here", "before": "x"}
 
 
-def test_what_is_known_already_is_no_news_if_an_answer_does_not_say_it():
+def test_what_is_known_already_is_no_news_if_an_answer_does_not_say_it(monkeypatch):
     text = HEAD + "steps: [ { name: a, request: { url: https://sink.test/ }, remember: { ts: $.ts } } ]\n"
-    with capture_logs() as said:
-        brought(text, [delivery(memory={"ts": "1"})], Receiver(lambda body: httpx2.Response(200)), ENVIRONMENT)
+    said = []
+    monkeypatch.setattr(telemetry, "nothing_to_remember", lambda *what: said.append(what))
+    brought(text, [delivery(memory={"ts": "1"})], Receiver(lambda body: httpx2.Response(200)), ENVIRONMENT)
     assert said == []
-    with capture_logs() as said:
-        brought(text, [delivery()], Receiver(lambda body: httpx2.Response(200)), ENVIRONMENT)
-    assert [(line["event"], line["message"]) for line in said] == [("step.forgot", "ts: $.ts finds nothing")]
+    brought(text, [delivery()], Receiver(lambda body: httpx2.Response(200)), ENVIRONMENT)
+    assert said == [("s", "a", "ts: $.ts finds nothing")]
 
 
 @pytest.mark.parametrize(
