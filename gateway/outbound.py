@@ -76,14 +76,14 @@ class Client:
         Raises Undelivered; its text names no more of the URL than its host: the rest may be secret. Its reason is `tls` where
         a file of ours is at fault, so that another try is worth nothing until it is mended.
         """
-        other = sender(request.url)
+        other, way = sender(request.url), {"sent": True}
         try:
             async with asyncio.timeout(timeout):
                 if other is not None:
                     return await other(request, self._context(tls, certificate))
-                return await _exchange(self._under(tls, certificate), request)
+                return await _exchange(self._under(tls, certificate), request, way)
         except (TimeoutError, httpx2.TimeoutException):
-            raise Undelivered(f"no answer within {timeout:g} s", reason="timeout", unknown=True) from None
+            raise Undelivered(f"no answer within {timeout:g} s", reason="timeout", unknown=way["sent"]) from None
         except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
             raise Undelivered(
                 f"this request cannot be sent, its address or a header is malformed ({type(error).__name__})",
@@ -153,14 +153,15 @@ def _unusable(message: str) -> Undelivered:
     return Undelivered(message, reason="tls", retryable=False)
 
 
-async def _exchange(transport: httpx2.AsyncBaseTransport, request: Request) -> Response:
+async def _exchange(transport: httpx2.AsyncBaseTransport, request: Request, way: dict[str, bool]) -> Response:
+    """`way`: whether anything of it was sent, so far as the transport tells."""
     url, own = _located(request.url)
     headers = {"user-agent": USER_AGENT, "accept": "*/*", "accept-encoding": "identity", **own}
     if request.content or request.method in ("POST", "PUT", "PATCH"):
         headers["content-length"] = str(len(request.content))
     # As `content`, the body would have httpx2 find out these two headers itself, which costs as much as to send it.
     body = httpx2.ByteStream(request.content)
-    built = httpx2.Request(request.method, url, headers=_merged(headers, request.headers), stream=body)
+    built = httpx2.Request(request.method, url, headers=_merged(headers, request.headers), stream=body, extensions={"way": way})
     response = await transport.handle_async_request(built)
     try:
         content = await _read(cast("AsyncIterator[bytes]", response.stream))

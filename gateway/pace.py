@@ -17,6 +17,9 @@ def steady(clock: Callable[[], float], ticks: Callable[[], float] = time.monoton
     return lambda: start + ticks() - began
 
 
+LOOK_EVERY = 1.0  # seconds between two looks for turns that can be forgotten
+
+
 class Bucket:
     """A token bucket: so many per period, as many at once. Times in seconds."""
 
@@ -41,6 +44,10 @@ class Bucket:
     def whole(self, now: float) -> int:
         """How many tokens can be taken now."""
         return max(0, int(self._fill(now)))
+
+    def full(self, now: float) -> bool:
+        """Whether it has all it can hold."""
+        return self._fill(now) >= self._capacity
 
     def _fill(self, now: float) -> float:
         passed = 0.0 if self._filled_at is None else max(0.0, now - self._filled_at)
@@ -68,6 +75,10 @@ class Buckets:
         """How many tokens can be taken now."""
         return min(bucket.whole(now) for bucket in self._buckets)
 
+    def full(self, now: float) -> bool:
+        """Whether each has all it can hold."""
+        return all(bucket.full(now) for bucket in self._buckets)
+
     def take(self, tokens: float = 1.0) -> None:
         """Take so many from each, though they may not be there yet."""
         for bucket in self._buckets:
@@ -75,13 +86,14 @@ class Buckets:
 
 
 class Turns:
-    """A rate for each of many things, such as a channel: the ones asked for last are kept in mind."""
+    """A rate for each of many things, such as a channel."""
 
     MOST = 10_000
 
     def __init__(self, rates: Rates) -> None:
         self.rates = rates
-        self._of: dict[str, tuple[Buckets, float]] = {}  # and until when its turns are promised
+        self._of: dict[int, tuple[Buckets, float]] = {}  # by the thing's hash; and until when its turns are promised
+        self._looked_at = -LOOK_EVERY
         self._apart = max(rate.seconds / rate.count for rate in rates)
 
     def wait(self, thing: str, now: float) -> float:
@@ -89,16 +101,24 @@ class Turns:
         Take one token of this thing and return 0.0; or take none and return the seconds after which to ask again: for each who
         asks a moment of their own, so that a thousand who wait do not all come back for one token.
         """
-        buckets, promised = self._of.pop(thing) if thing in self._of else (Buckets(self.rates), 0.0)
+        key = hash(thing)
+        if key not in self._of and len(self._of) >= self.MOST and not self._forget(now):
+            key = 0  # who names ever new things shares one rate for all of them
+        buckets, promised = self._of.pop(key) if key in self._of else (Buckets(self.rates), 0.0)
         missing = buckets.missing(now)
         if missing == 0:
             buckets.take()
         else:
             promised = max(now + missing, promised + self._apart if promised > now else 0.0)
-        self._of[thing] = buckets, promised
-        if len(self._of) > self.MOST:
-            del self._of[next(iter(self._of))]
+        self._of[key] = buckets, promised
         return 0.0 if missing == 0 else promised - now
+
+    def _forget(self, now: float) -> bool:
+        """Whether there is room again: those whose buckets are full are as if they had never been asked for."""
+        if now >= self._looked_at + LOOK_EVERY:
+            self._looked_at = now
+            self._of = {key: kept for key, kept in self._of.items() if kept[1] > now or not kept[0].full(now)}
+        return len(self._of) < self.MOST
 
 
 class Fuse:

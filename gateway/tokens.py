@@ -33,21 +33,31 @@ class _Token(Struct, frozen=True):
     until: float  # ticks
 
 
+class _Flight:
+    """One who asks, and those who wait for what comes of it."""
+
+    def __init__(self) -> None:
+        self.over = anyio.Event()
+        self.error: Undelivered | None = None
+
+
 class Tokens:
     """The tokens that are in use. `ticks` are seconds that only go on."""
 
     def __init__(self, client: Client, ticks: Callable[[], float] = time.monotonic) -> None:
         self._client, self._ticks = client, ticks
         self._held: dict[tuple[str, ...], _Token] = {}
-        self._under_way: dict[tuple[str, ...], anyio.Event] = {}
+        self._under_way: dict[tuple[str, ...], _Flight] = {}
 
     async def get(self, auth: OAuth2, secrets: Secrets, tls: Tls | None = None) -> str:
         """
         A token that holds. Raises SecretUnset, and Undelivered; its reason is `credentials` where the endpoint does not know us.
         """
         asked = auth.asked(secrets)
-        while asked in self._under_way:  # one asks for all
-            await self._under_way[asked].wait()
+        while (flight := self._under_way.get(asked)) is not None:  # one asks for all, and what goes wrong goes wrong for all
+            await flight.over.wait()
+            if (error := flight.error) is not None:
+                raise Undelivered(str(error), reason=error.reason, retryable=error.retryable)
         held = self._held.get(asked)
         if held is None or self._ticks() >= held.until:
             held = await self._renew(asked, auth, secrets, tls)
@@ -61,15 +71,18 @@ class Tokens:
             del self._held[asked]
 
     async def _renew(self, asked: tuple[str, ...], auth: OAuth2, secrets: Secrets, tls: Tls | None) -> _Token:
-        self._under_way[asked] = done = anyio.Event()
+        self._under_way[asked] = flight = _Flight()
         try:
             checked = Tls(ca_file=tls.ca_file) if tls is not None and tls.ca_file is not None else None  # always verified
             response = await self._client.send(_request(auth, secrets), timeout=TIMEOUT, tls=checked)
             token, seconds = _given(response)
+        except Undelivered as error:
+            flight.error = error
+            raise
         finally:
             del self._under_way[asked]
-            done.set()
-        secrets.conceal_for_now(token)
+            flight.over.set()
+        secrets.conceal_for_now(token, seconds)
         self._held[asked] = held = _Token(token, self._ticks() + max(0.0, seconds - EARLY))
         return held
 
@@ -97,7 +110,7 @@ def _given(response: Response) -> tuple[str, float]:
     if response.status == HTTPStatus.OK and isinstance(token, str) and re.fullmatch(r"[!-~]+", token):
         known = isinstance(seconds, int | float) and 0 <= seconds <= LONGEST
         return token, float(seconds) if known else LIFETIME
-    error = f" ({str(said['error'])[:60]})" if "error" in said else ""
+    error = f" ({said['error']})" if "error" in said else ""
     without = " without a token" if response.status == HTTPStatus.OK else ""
     message = f"auth: the token endpoint answered {response.status}{error}{without}"
     if response.status in (400, 401, 403):

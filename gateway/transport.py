@@ -116,6 +116,8 @@ class Transport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer, its body still to come. Raises what httpx2's own transport raises."""
         self._session = self._session or self._open()
+        way = request.extensions.get("way", {})
+        way["sent"] = False  # until there is a connection
         address = _address(str(request.url))
         try:
             answer = await self._session.request(
@@ -124,6 +126,7 @@ class Transport(httpx2.AsyncBaseTransport):
                 headers=[(name.decode("ascii"), value.decode("latin-1")) for name, value in request.headers.raw],
                 data=_body(await request.aread()),
                 allow_redirects=False,
+                trace_request_ctx=way,
             )
         except (aiohttp.ClientError, ValueError) as error:
             raise _translated(error) from _beneath(error)
@@ -143,8 +146,11 @@ class Transport(httpx2.AsyncBaseTransport):
             keepalive_timeout=KEPT_ALIVE,
             socket_factory=_socket,
         )
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(_sent)
         session = aiohttp.ClientSession(
             connector=connector,
+            trace_configs=[trace],
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("content-type",),  # the others that it would add are always given
@@ -152,6 +158,10 @@ class Transport(httpx2.AsyncBaseTransport):
         )
         session._retry_connection = False  # noqa: SLF001 - it would send a PUT or GET twice and tell nobody; there is no other switch
         return session
+
+
+async def _sent(session: aiohttp.ClientSession, context: Any, parameters: object) -> None:
+    context.trace_request_ctx["sent"] = True
 
 
 @lru_cache(maxsize=256)

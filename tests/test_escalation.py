@@ -100,6 +100,24 @@ def test_a_trigger_that_may_have_arrived_is_not_sent_again_when_it_is_over_and_i
     assert (result.state, result.attempt, result.memory) == ("cancelled", None, TOLD)
 
 
+HALF_SENT = {"send": True}
+
+
+@pytest.mark.parametrize("how", ["fold: true\n", "escalate_after: 15m\n"])
+def test_the_end_of_what_was_half_sent_is_told(how):
+    steps = (
+        "title: T\nsteps:\n"
+        "  - { name: send, request: { url: https://sink.test/in } }\n"
+        "  - name: ask\n    request: { url: https://sink.test/ask }\n"
+        "    response: { rules: [ { when: '{{ true }}', then: wait } ] }\n"
+    )
+    (first,) = brought(steps + how, [delivery(received_at=LATER)], Receiver(answering(200)))
+    assert (first.state, first.attempt, first.memory) == ("pending", None, TOLD)
+    over = delivery(received_at=LATER, status="resolved", progress=HALF_SENT)
+    (second,) = brought(steps + how, [over], Receiver(answering(200)))
+    assert (second.state, second.memory) == ("cancelled", TOLD)
+
+
 MINUTE = 60.0
 
 

@@ -126,6 +126,14 @@ def test_the_timeout_holds_for_all_of_it_and_not_for_each_byte():
             assert time.monotonic() - began < 2.0
 
 
+@pytest.mark.parametrize("scheme, unknown", [("http", True), ("https", False)])
+def test_what_was_never_sent_cannot_have_arrived(scheme, unknown):
+    """A server that takes connections and says nothing: over TLS there is no word before its own."""
+    with server(lambda connection: time.sleep(2)) as port, pytest.raises(Undelivered) as caught:
+        sent(f"{scheme}://127.0.0.1:{port}/{SECRET}", timeout=0.4)
+    assert (str(caught.value), caught.value.unknown) == ("no answer within 0.4 s", unknown)
+
+
 def test_a_connection_that_is_refused_says_so():
     with server(answering(b"")) as port:
         pass

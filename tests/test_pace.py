@@ -67,7 +67,9 @@ def test_of_those_who_wait_each_has_a_moment_of_their_own():
     assert [turns.wait("a", now) for now in (0.5, 1.0, 1.5, 2.0, 9.0)] == [0.0] * 5
 
 
-def test_of_turns_only_the_last_are_kept_in_mind(monkeypatch):
-    monkeypatch.setattr(Turns, "MOST", 2)
-    turns = Turns(Rates.read("1/h"))
-    assert [turns.wait(thing, 0.0) for thing in ("a", "b", "a", "c", "a", "b")] == [0.0, 0.0, 3600.0, 0.0, 7200.0, 0.0]
+def test_whoever_names_ever_new_things_shares_one_rate_and_takes_nobody_elses(monkeypatch):
+    monkeypatch.setattr(Turns, "MOST", 3)
+    turns = Turns(Rates.read("1/m"))
+    asked = ["victim", "a", "b", "c", "d", "victim"]
+    assert [turns.wait(thing, 0.0) for thing in asked] == [0.0, 0.0, 0.0, 0.0, 60.0, 60.0]
+    assert [turns.wait(thing, 130.0) for thing in ("e", "f", "g", "h", "i")] == [0.0, 0.0, 0.0, 0.0, 60.0]  # theirs is over

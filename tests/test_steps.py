@@ -192,3 +192,49 @@ def test_a_delivery_asks_for_what_it_remembered_itself_whatever_others_remember_
         CONFIRMED, [replace(again(first, 1), memory={"ticket": "t9"} if action == "trigger" else {})], office, ENVIRONMENT
     )
     assert (second.state, office.requests[-2:]) == ("delivered", ["GET /tickets/t1", "POST /told"])
+
+
+def test_a_clock_that_is_set_back_lets_a_step_wait_no_longer_than_it_may():
+    office = Office(False, False, False)
+    (first,) = brought(CONFIRMED, [delivery()], office, ENVIRONMENT)
+    office.now -= 86_400
+    (second,) = brought(CONFIRMED, [again(first, 1)], office, ENVIRONMENT)
+    assert second.progress[".since confirm"] == NOW - 86_400
+    office.now += 30
+    (third,) = brought(CONFIRMED, [again(second, 1)], office, ENVIRONMENT)
+    assert (third.attempt.verdict, third.progress) == ("retry", {})
+
+
+@pytest.mark.parametrize("after", ["0s", "{{ 0 - 5 }}"])
+def test_a_step_asks_again_after_a_second_at_the_soonest(after):
+    text = CONFIRMED.replace("after: 2s", f'after: "{after}"')
+    assert brought(text, [delivery()], Office(False), ENVIRONMENT)[0].due_at == NOW + 1
+
+
+def test_a_look_up_of_which_nobody_knows_is_repeated_whatever_the_file_says():
+    class Silent(Receiver):
+        def __call__(self, request):
+            raise httpx2.ReadTimeout("slow")
+
+    (result,) = brought(FOUND_OR_MADE + "retry: { unknown: dead }\n", [delivery()], Silent(None), ENVIRONMENT)
+    assert result.state == "pending"
+
+
+def test_no_secret_is_remembered_however_deep_it_stands():
+    text = HEAD.replace("vars:", "secrets: { key: { env: KEY } }\nvars:") + (
+        "steps: [ { name: a, request: { url: 'https://sink.test/', headers: { X: '{{ secrets.key }}' } }, remember: { all: $ } } ]\n"
+    )
+    echo = Receiver(lambda body: httpx2.Response(200, json={"a": [{"k3y-12345": "x k3y-12345 y"}, 7]}))
+    (result,) = brought(text, [delivery()], echo, ENVIRONMENT | {"KEY": "k3y-12345"})
+    assert result.memory == {"all": {"a": [{"***": "x *** y"}, 7]}}
+
+
+def test_a_reason_is_masked_before_it_is_cut():
+    text = "title: T\nsecrets: { key: { env: KEY } }\nrequest: { url: https://sink.test/, headers: { X: '{{ secrets.key }}' } }\n"
+    text += "batch: { events: 2, join: array, item: $.summary }\nresponse: { items: { each: '$.items[*]' } }\n"
+    secret = "k3y-" + "x" * 40
+    for ahead in range(540, 600, 7):
+        error = "e" * ahead + secret
+        echo = Receiver(lambda body, error=error: httpx2.Response(200, json={"items": [{"status": 400, "error": error}]}))
+        (result,) = brought(text, [delivery()], echo, {"KEY": secret})
+        assert (result.state, "k3y" in result.verdict) == ("dead", False)

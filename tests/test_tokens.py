@@ -121,6 +121,29 @@ async def test_one_asks_for_all_who_wait():
     assert (found, len(there.asked)) == (["tok-1"] * 20, 1)
 
 
+async def test_what_goes_wrong_goes_wrong_for_all_who_wait():
+    there, said = Endpoint(), []
+    there.slow, there.answer = 0.05, httpx2.Response(503)
+
+    async def get() -> None:
+        with pytest.raises(Undelivered) as caught:
+            await there.get()
+        said.append((str(caught.value), caught.value.reason, caught.value.retryable))
+
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(get)
+    assert (said, len(there.asked)) == ([("auth: the token endpoint answered 503", "token", True)] * 20, 1)
+
+
+async def test_a_token_is_masked_as_long_as_it_holds_however_many_others_there_are():
+    there = Endpoint()
+    first = await there.get()
+    for number in range(40):
+        there.secrets.conceal_for_now(f"other-{number:04}", 60.0)
+    assert there.secrets.mask(f"{first} other-0000") == "*** ***"
+
+
 REFUSALS = [
     (
         httpx2.Response(401, text='{"error": "invalid_client"}'),
@@ -186,10 +209,13 @@ async def test_wrong_credentials_park_and_an_endpoint_that_is_down_is_tried_agai
     assert (result.state, result.verdict, there.sent) == ("pending", "auth: the token endpoint answered 500", [])
 
 
-def test_tokens_of_an_hour_are_masked_the_last_few_of_them():
-    secrets = Secrets({})
-    for number in range(100):
-        secrets.conceal_for_now(f"token-{number:03}")
-    said = [secrets.mask(f"token-{number:03}") for number in range(100)]
-    assert said[:67] == [f"token-{number:03}" for number in range(67)]
-    assert set(said[68:]) == {"***"}
+def test_a_token_is_masked_until_it_is_none_any_more_and_for_an_hour_at_least(monkeypatch):
+    secrets, now = Secrets({}), [0.0]
+    monkeypatch.setattr("gateway.values.secrets.time.monotonic", lambda: now[0])
+    secrets.conceal_for_now("token-of-a-minute", 60.0)
+    secrets.conceal_for_now("token-of-a-day", 86_400.0)
+    told = "token-of-a-minute token-of-a-day"
+    for at, shown in ((3600.0, "*** ***"), (3601.0, "token-of-a-minute ***"), (86_401.0, told)):
+        now[0] = at
+        secrets.conceal_for_now(f"another-{at}", 1.0)
+        assert secrets.mask(told) == shown

@@ -8,6 +8,7 @@ The answer has the server's code as its status and `refused` in its JSON: which 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 from contextlib import suppress
@@ -21,9 +22,12 @@ from msgspec import Struct
 
 from ..errors import Undelivered
 from ..model import Request, Response
+from ..values import harmless
 from .parts import Target, connection, credentials, message, target, unsendable
 
 PORTS = {"smtp": 587, "smtps": 465}
+LONGEST_SUBJECT = 1000  # characters: to encode them takes time, and RFC 5322 has 998 in a line
+_ADDRESS = re.compile(r"[^\s<>,;:()\[\]\\\"@]+@[^\s<>,;:()\\\"@]+")
 FAREWELL = 1.0  # seconds
 WRONG_CREDENTIALS = frozenset({530, 534, 535, 538})  # RFC 4954, section 6
 
@@ -42,7 +46,7 @@ class Mail(Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
 
 async def send(request: Request, context: ssl.SSLContext) -> Response:
     """Send one mail to all its recipients. Raises Undelivered."""
-    mail, to = message(request, Mail), target(request.url, PORTS.get(request.url.partition(":")[0].lower(), 587))
+    mail, to = _checked(message(request, Mail)), target(request.url, PORTS.get(request.url.partition(":")[0].lower(), 587))
     written = _written(mail)
     sock = await connection(to)
     client = aiosmtplib.SMTP(
@@ -100,20 +104,29 @@ async def _introduce(client: aiosmtplib.SMTP, to: Target, context: ssl.SSLContex
         await client.login(*who)
 
 
+def _checked(mail: Mail) -> Mail:
+    """Raises Undelivered where an address is none, or is more than one: what an event says adds no recipient."""
+    if odd := [address for address in (mail.from_, *mail.to) if not _ADDRESS.fullmatch(address)]:
+        raise unsendable(f"request.json: {harmless(odd[0])[:80]!r} is no address; write it bare: ops@example.com")
+    if not mail.to:
+        raise unsendable("request.json: `to` names nobody")
+    return mail
+
+
 def _written(mail: Mail) -> EmailMessage:
     """Headers are written by the library, which refuses what would begin another one."""
     written = EmailMessage()
     try:
         written["From"], written["To"] = mail.from_, ", ".join(mail.to)
-        written["Subject"] = " ".join(mail.subject.split())
+        written["Subject"] = " ".join(mail.subject[:LONGEST_SUBJECT].split())
         written["Date"] = format_datetime(localtime())
         written["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office note answers it
         if mail.message_id:
             written["Message-ID"] = f"<{mail.message_id}>"
         if mail.in_reply_to:
             written["In-Reply-To"] = written["References"] = f"<{mail.in_reply_to}>"
-    except (ValueError, MessageError, UnicodeError) as error:
-        raise unsendable(f"request.json: {error}") from None
+    except (ValueError, MessageError, IndexError, AttributeError) as error:  # the last two are the library's own slips
+        raise unsendable(f"request.json: a header cannot be written: {error}") from None
     written.set_content(mail.text)
     if mail.html:
         written.add_alternative(mail.html, subtype="html")
@@ -124,5 +137,6 @@ def _refused(said: list[tuple[int, Any]]) -> Undelivered:
     """4yz may be otherwise the next time (RFC 5321, 4.2.1); of several, one such is worth the try."""
     text = "; ".join(f"{code} {each}" for code, each in said)
     if any(code in WRONG_CREDENTIALS for code, _ in said):
-        return Undelivered(f"the server refuses us: {text}", reason="credentials", retryable=False)
+        codes = " ".join(str(code) for code, _ in said)  # its words may repeat the password, as it was encoded
+        return Undelivered(f"the server refuses us: {codes}", reason="credentials", retryable=False)
     return Undelivered(f"the server refuses it: {text}", reason="refused", retryable=any(400 <= code < 500 for code, _ in said))

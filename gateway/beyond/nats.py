@@ -7,7 +7,10 @@ The answer's JSON has the `stream`, its `seq`, and whether it was a `duplicate`.
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
 
 from nats.aio.client import Client
@@ -19,6 +22,7 @@ from ..model import Request, Response
 from .parts import connection, credentials, target, unsendable
 
 PORT = 4222
+FAREWELL = 0.3  # seconds
 NOT_SENT = frozenset({"authorization", "content-type"})
 
 
@@ -28,15 +32,20 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
     subject = to.path.replace("/", ".")
     if not subject or any(sign in subject for sign in " \t\r\n*>"):
         raise unsendable("the path of its address is the subject: nats://host/alerts.critical")
-    (await connection(to)).close()  # the library looks at no address before it connects
     name, password = credentials(request.headers)
     who: dict[str, Any] = {"user": name, "password": password} if name else {"token": password} if password else {}
+    secure = to.scheme == "nats+tls"
+    with await connection(to) as looked_at:  # the library looks at no address: it is given the one that was
+        address = str(looked_at.getpeername()[0])
+    if who and not secure and not ip_address(address.partition("%")[0]).is_loopback:
+        raise Undelivered("a password goes over TLS only: nats+tls://", reason="tls", retryable=False)
     headers = {key: value for key, value in request.headers.items() if key.lower() not in NOT_SENT}
-    begun, client = False, Client()
+    begun, client = False, _Client(secure=secure)
     try:
         await client.connect(
-            f"nats://{to.host}:{to.port}",
-            tls=context if to.scheme == "nats+tls" else None,
+            f"nats://[{address}]:{to.port}" if ":" in address else f"nats://{address}:{to.port}",
+            tls=context if secure else None,
+            tls_hostname=to.host if secure else None,
             allow_reconnect=False,
             max_reconnect_attempts=0,
             error_cb=_silent,
@@ -52,6 +61,9 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
             f"the server refuses it: {error.description}", reason="refused", retryable=(error.code or 500) >= 500
         ) from None
     except (AuthorizationError, NoServersError, Error, OSError) as error:
+        if client.refused:
+            message = "the server does not ask for TLS, and nats+tls sends nothing without"
+            raise Undelivered(message, reason="tls", retryable=False) from None
         if "authorization" in str(error).lower():
             raise Undelivered("the server refuses us: authorization violation", reason="credentials", retryable=False) from None
         raise Undelivered(f"the connection broke: {error}", reason="connect", unknown=begun) from None
@@ -66,7 +78,29 @@ async def _silent(error: Exception) -> None:
 
 
 async def _end(client: Client) -> None:
-    """Close it, also where it was refused: then the library leaves the connection open."""
-    await client.close()
-    if client._transport is not None:  # noqa: SLF001 - there is no other way to it
-        client._transport.close()  # type: ignore[no-untyped-call]  # noqa: SLF001
+    """At once: what was to be heard was heard, and where it was refused the library leaves the connection open."""
+    transport = client._transport  # noqa: SLF001 - there is no other way to it
+    if transport is None:
+        return
+    with suppress(TimeoutError, Error, OSError):
+        async with asyncio.timeout(FAREWELL):
+            await client.close()
+    transport.close()  # type: ignore[no-untyped-call]
+    writer = getattr(transport, "_io_writer", None)
+    if writer is not None:
+        writer.transport.abort()
+    await asyncio.sleep(0)
+
+
+class _Client(Client):
+    """Says who we are over TLS, or to nobody: by itself the library does so in clear where the server does not ask for TLS."""
+
+    def __init__(self, *, secure: bool) -> None:
+        super().__init__()
+        self._secure, self.refused = secure, False
+
+    def _connect_command(self) -> bytes:
+        if self._secure and not self._server_info.get("tls_required"):
+            self.refused = True
+            raise OSError
+        return super()._connect_command()

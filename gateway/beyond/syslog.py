@@ -24,7 +24,7 @@ _SYSTEM = ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "u
 FACILITIES = [*_SYSTEM, "ntp", "audit", "alert", "clock", *(f"local{number}" for number in range(8))]
 SEVERITIES = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
 LARGEST_DATAGRAM = 65_507  # bytes, over IPv4
-FAREWELL = 1.0  # seconds in which a receiver that does not want it may say so
+FAREWELL = 0.3  # seconds in which a receiver that does not want it may say so
 
 
 class Line(Struct, forbid_unknown_fields=True):
@@ -93,25 +93,33 @@ async def _datagram(sock: socket.socket, line: bytes) -> None:
 
 async def _stream(sock: socket.socket, framed: bytes, context: ssl.SSLContext | None, host: str) -> None:
     """Write, end, and wait a moment for a receiver that breaks off: a line that is reset was not taken."""
-    begun = False
+    begun, writer = False, None
     try:
         hostname = host if context is not None else None
         reader, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=hostname)
-        try:
-            begun = True
-            writer.write(framed)
-            await writer.drain()
-            if writer.can_write_eof():
-                writer.write_eof()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(FAREWELL):
-                    await reader.read(1)
-        finally:
-            writer.close()
-            await writer.wait_closed()  # all of it is written
+        writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all of it is out
+        begun = True
+        writer.write(framed)
+        await writer.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FAREWELL):
+                await _part(reader, writer)
     except ssl.SSLCertVerificationError as error:
         raise Undelivered(f"its certificate is not accepted: {error.verify_message}", reason="connect") from None
     except OSError as error:
         raise Undelivered(f"the connection broke: {said_by(error)}", reason="connect", unknown=begun) from None
     finally:
+        if writer is not None:
+            writer.transport.abort()
+            await asyncio.sleep(0)
         sock.close()  # where the handshake failed, nobody has
+
+
+async def _part(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End it in good order, and hear whether the receiver breaks off."""
+    if writer.can_write_eof():
+        writer.write_eof()
+        await reader.read(1)
+    else:
+        writer.close()
+        await writer.wait_closed()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import anyio
 import click
 import uuid_utils
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..config import Config, load
 from ..courier import bring
@@ -86,7 +87,7 @@ class _Overheard(Client):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self._mask = config.secrets.mask
-        self.exchanges: list[Exchange] = []
+        self._kept: list[Exchange] = []
 
     async def send(self, request: Request, **how: Any) -> Response:
         try:
@@ -98,13 +99,20 @@ class _Overheard(Client):
         return response
 
     def _keep(self, request: Request, *, status: int | None = None, answer: str = "", error: str = "") -> None:
-        headers = {name: self._shown(value) for name, value in request.headers.items()}
-        body = self._shown(inflate(request).decode(errors="replace"))
-        self.exchanges.append(
-            Exchange(request.method, self._shown(request.url), headers, body, status, self._shown(answer), self._shown(error))
-        )
+        body = inflate(request).decode(errors="replace")
+        self._kept.append(Exchange(request.method, request.url, dict(request.headers), body, status, answer, error))
 
-    def _shown(self, text: str) -> str:
+    @property
+    def exchanges(self) -> list[Exchange]:
+        """All of them, without secrets: those too that one of them brought."""
+        return [self._shown(each) for each in self._kept]
+
+    def _shown(self, exchange: Exchange) -> Exchange:
+        headers = {name: self._cut(value) for name, value in exchange.headers.items()}
+        texts = {name: self._cut(getattr(exchange, name)) for name in ("url", "body", "answer", "error")}
+        return replace(exchange, headers=headers, **texts)
+
+    def _cut(self, text: str) -> str:
         return self._mask(text)[:LONGEST_SHOWN]
 
 
@@ -117,7 +125,8 @@ async def _send(config: Config, name: str, actions: Sequence[Action]) -> tuple[l
 
     try:
         for action in actions:
-            (result,) = await bring(config, client, name, [_delivery(name, action, key, memory)], say=say)
+            waited = config.sinks[name].escalate_after or 0.0
+            (result,) = await bring(config, client, name, [_delivery(name, action, key, memory, waited)], say=say)
             memory = dict(result.memory or memory)
             results.append(result)
     finally:
@@ -125,8 +134,9 @@ async def _send(config: Config, name: str, actions: Sequence[Action]) -> tuple[l
     return results, client.exchanges
 
 
-def _delivery(name: str, action: Action, key: str, memory: dict[str, Any]) -> Delivery:
-    now, id = rfc3339(datetime.now(UTC)), f"{uuid_utils.uuid7()}-0"
+def _delivery(name: str, action: Action, key: str, memory: dict[str, Any], waited: float) -> Delivery:
+    """One that has waited for so many seconds: as long as the sink escalates after."""
+    now, id = rfc3339(datetime.now(UTC) - timedelta(seconds=waited)), f"{uuid_utils.uuid7()}-0"
     event = Event(
         id=id,
         provider="gateway",

@@ -45,13 +45,12 @@ def _kept_back(trip: Trip, delivery: Delivery) -> Result | None:
         return None if told else cancelled(delivery, "its incident was never told to this sink")
     if delivery.incident.status == "resolved" and trip.sink.fold and not told:
         result = cancelled(delivery, "its incident was resolved before it was told")
-        return _remembering(result) if delivery.attempts > 1 else result
+        return _remembering(result) if _may_have_arrived(delivery) else result
     if wait is None:
         return None
     if delivery.incident.status != "open":
         result = cancelled(delivery, f"the incident is {delivery.incident.status}; only an open one is escalated")
-        # what was tried before, in vain or lost, may have arrived
-        return _remembering(result) if delivery.attempts > 1 else result
+        return _remembering(result) if _may_have_arrived(delivery) else result
     received, now = datetime.fromisoformat(event.received_at).timestamp(), trip.clock()
     due = received + wait
     if told or now >= due or now < received:  # received in a time to come: the clock was set back, and it has waited since then
@@ -72,10 +71,15 @@ def _queued(trip: Trip, delivery: Delivery) -> Result | None:
     return untried(delivery, trip.clock() + wait, "waits for its turn: limits.each") if wait > 0 else None
 
 
+def _may_have_arrived(delivery: Delivery) -> bool:
+    """Whether something of it was sent before: a try that ended or was lost, or a step of several."""
+    return delivery.attempts > 1 or bool(delivery.progress)
+
+
 def telling(result: Result) -> Result:
-    if result.attempt is None or result.delivery.event.action != "trigger":
-        return result
-    return _remembering(result)
+    """The result, and that this sink was told, or may have been: then it is told the end as well."""
+    sent = result.attempt is not None or bool(result.progress)
+    return _remembering(result) if sent and result.delivery.event.action == "trigger" else result
 
 
 def _remembering(result: Result) -> Result:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
 from ..errors import SecretUnset, Undelivered
 from ..model import Attempt, Delivery, Request, Response, Verdict
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..outbound import Client
 
 EXCERPT = 2_000  # characters of an answer that are kept
+LONGEST_REASON = 600  # characters
 OURS_TO_MEND = (
     "tls",
     "credentials",
@@ -48,14 +50,30 @@ class Trip(Struct, frozen=True, kw_only=True):
         return {**self.names, "event": to_builtins(delivery.event), "incident": incident, "memory": dict(delivery.memory)}
 
 
-async def exchange(trip: Trip, request: Request, answers: Answers, count: int) -> tuple[list[Judgement], Response | None]:
-    """Authorize, sign, send and judge. What goes wrong on the way is a judgement too."""
+async def exchange(
+    trip: Trip, request: Request, answers: Answers, count: int, *, repeatable: bool = False
+) -> tuple[list[Judgement], Response | None]:
+    """
+    Authorize, sign, send and judge. What goes wrong on the way is a judgement too. No secret stands in a reason: masked first,
+    and cut then. `repeatable`: sent twice it does no harm.
+    """
+    judgements, response = await _exchanged(
+        trip, request, answers, count, unknown=repeatable or trip.sink.retry.unknown == "resend"
+    )
+    mask = trip.config.secrets.mask
+    return [replace(each, reason=mask(each.reason)[:LONGEST_REASON]) for each in judgements], response
+
+
+async def _exchanged(
+    trip: Trip, request: Request, answers: Answers, count: int, *, unknown: bool
+) -> tuple[list[Judgement], Response | None]:
+    """`unknown`: whether it is sent again though it may have arrived."""
     try:
         response = await _proved(trip, request)
     except SecretUnset as error:
         return [Judgement("park", str(error))] * count, None
     except Undelivered as error:
-        if error.unknown and trip.sink.retry.unknown == "dead":
+        if error.unknown and not unknown:
             return [Judgement("dead", f"{error}; it may have arrived, and retry.unknown says dead", own=True)] * count, None
         verdict: Verdict = "park" if error.reason in OURS_TO_MEND else "retry" if error.retryable else "dead"
         return [Judgement(verdict, str(error), error.retry_after)] * count, None
@@ -64,15 +82,27 @@ async def exchange(trip: Trip, request: Request, answers: Answers, count: int) -
 
 async def _proved(trip: Trip, request: Request) -> Response:
     """The answer to a request that proves who we are. A token that a sink refuses is replaced, once."""
-    auth, secrets, tls = trip.sink.auth, trip.config.secrets, trip.sink.tls
+    auth, secrets = trip.sink.auth, trip.config.secrets
     if not isinstance(auth, OAuth2):
         return await _signed(trip, authorize(auth, request, secrets))
-    token = await trip.client.tokens.get(auth, secrets, tls)
+    token = await _token(trip, auth)
     response = await _signed(trip, authorize(auth, request, secrets, token))
     if response.status != HTTPStatus.UNAUTHORIZED:
         return response
     trip.client.tokens.refuse(auth, secrets, token)
-    return await _signed(trip, authorize(auth, request, secrets, await trip.client.tokens.get(auth, secrets, tls)))
+    return await _signed(trip, authorize(auth, request, secrets, await _token(trip, auth)))
+
+
+async def _token(trip: Trip, auth: OAuth2) -> str:
+    """A token, while there is time to use it. Whatever goes wrong here, nothing was sent to the sink."""
+    try:
+        token = await trip.client.tokens.get(auth, trip.config.secrets, trip.sink.tls)
+    except Undelivered as error:
+        error.unknown = False
+        raise
+    if trip.clock() > trip.until:
+        raise Undelivered("the time of its claim was up before there was a token", reason="token")
+    return token
 
 
 async def _signed(trip: Trip, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, to_builtins
@@ -20,6 +20,7 @@ from .trip import Trip, cancelled, exchange, settled, too_late, untried, wished
 if TYPE_CHECKING:
     from ..config.schema import Step
 
+SOONEST = 1.0  # seconds; whatever the answer says
 OWN = ".memory"  # in a delivery's progress: what it remembered itself, whatever another of its incident has remembered since
 ASK_AGAIN = 5.0  # seconds between two questions of a step that waits, unless its rule or the answer says otherwise
 _LATE = Judgement("retry", "the time of its claim was up")
@@ -50,7 +51,7 @@ async def walk(trip: Trip, delivery: Delivery) -> Result:
     if end is _LATE:
         result = too_late(trip, delivery)
     elif end is not None and end.verdict == "wait":
-        result = untried(delivery, trip.clock() + (ASK_AGAIN if end.after is None else end.after), end.reason)
+        result = untried(delivery, trip.clock() + (ASK_AGAIN if end.after is None else max(SOONEST, end.after)), end.reason)
     else:
         result = settled(trip, delivery, end or Judgement("delivered", "every step was done"), began, walk.response)
     result = replace(result, rest=max(result.rest, walk.rest))
@@ -78,7 +79,7 @@ async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judg
         return None
     if trip.clock() > trip.until:
         return _LATE
-    (judgement,), walk.response = await exchange(trip, request, trip.sink.answers_to(step), 1)
+    (judgement,), walk.response = await exchange(trip, request, trip.sink.answers_to(step), 1, repeatable=step.every_try)
     walk.rest = max(walk.rest, wished(judgement, walk.response))
     if judgement.verdict == "wait":
         return _waiting(trip, step, walk, judgement)
@@ -99,7 +100,7 @@ async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judg
 def _waiting(trip: Trip, step: Step, walk: _Walk, judgement: Judgement) -> Judgement:
     """Not yet: asked again later, for as long as the rule says; then the steps begin anew."""
     now, reason = trip.clock(), f"step {step.name}: {judgement.reason}"
-    since = walk.progress.setdefault(_since(step), now)
+    since = walk.progress[_since(step)] = min(now, walk.progress.get(_since(step), now))  # the clock may have been set back
     if now - since < judgement.at_most:
         return replace(judgement, reason=reason)
     walk.progress.clear()
@@ -125,5 +126,16 @@ def _remembered(trip: Trip, step: Step, walk: _Walk, delivery: Delivery) -> dict
     for name, value in found.items():
         if value is None and walk.memory.get(name) is None:
             telemetry.nothing_to_remember(trip.name, step.name, f"{name}: {step.remember[name].text} finds nothing")
-    mask = trip.config.secrets.mask
-    return {name: mask(value) if isinstance(value, str) else value for name, value in found.items() if value is not None}
+    return {name: _masked(value, trip.config.secrets.mask) for name, value in found.items() if value is not None}
+
+
+def _masked(value: Any, mask: Callable[[str], str]) -> Any:
+    """The same without our secrets, however deep they stand."""
+    match value:
+        case str():
+            return mask(value)
+        case list():
+            return [_masked(each, mask) for each in value]
+        case dict():
+            return {mask(str(name)): _masked(each, mask) for name, each in value.items()}
+    return value

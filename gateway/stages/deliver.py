@@ -39,7 +39,7 @@ class Delay(Answer):
             return self.fixed
         try:
             said = float(self(scope))
-        except (ExpressionError, TypeError, ValueError):
+        except (ExpressionError, TypeError, ValueError, OverflowError):
             return None
         return max(0.0, min(LONGEST_WAIT, said)) if math.isfinite(said) else None
 
@@ -213,7 +213,7 @@ def _cause(item: Any) -> str:
     error = item.get("error") if isinstance(item, dict) else None
     if isinstance(error, dict):
         error = error.get("reason") or error.get("type")
-    return f" ({str(error)[:300]})" if error else ""
+    return f" ({error})" if error else ""
 
 
 def _ruled(

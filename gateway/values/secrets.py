@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +20,7 @@ from .references import Reference, Setting
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
-MOST_PASSING = 32  # secrets of an hour that are masked at a time
+SHORTEST_PASSING = 3600.0  # seconds for which any is masked: what was sent with it may come back later
 MASK = "***"
 FEW = 32  # texts that are sooner looked for one by one: the expression gives the interpreter's lock away at each look
 
@@ -42,7 +43,7 @@ class Secrets:
         self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
         self._keys: dict[Reference, list[bytes]] = {}
         self._concealed: frozenset[str] = frozenset()
-        self._passing: list[str] = []
+        self._passing: dict[str, float] = {}  # secrets of an hour, and when they are none any more
         self._masks: dict[int, tuple[tuple[str, ...], re2._Regexp]] = {}  # what is looked for, by the shortest that counts
         self._changing = Lock()
 
@@ -107,12 +108,14 @@ class Secrets:
         written |= {json.dumps(text, ensure_ascii=only_ascii)[1:-1] for only_ascii in (True, False)}
         self._conceal(written)
 
-    def conceal_for_now(self, text: str) -> None:
-        """Mask a secret that soon is none, such as a token of an hour: the last few of them are."""
-        before = self._passing[:-MOST_PASSING]
-        self._passing = [*self._passing[-MOST_PASSING:], text]
+    def conceal_for_now(self, text: str, seconds: float) -> None:
+        """Mask a secret that is none after so many seconds, such as a token of an hour."""
+        now = time.monotonic()
+        over = {each for each, until in self._passing.items() if until < now}
+        self._passing = {each: until for each, until in self._passing.items() if each not in over}
+        self._passing[text] = now + max(seconds, SHORTEST_PASSING)
         with self._changing:
-            self._concealed = self._concealed - frozenset(before)
+            self._concealed = self._concealed - over
         self.conceal(text)
 
     def conceal_all(self, references: Iterable[Reference]) -> None:

@@ -253,6 +253,7 @@ def test_what_could_never_work_is_refused_when_the_file_loads(type, text, messag
         ("{{ response.json.retry_after }}", {"json": {}}, None),
         ("{{ response.json.retry_after }}", {"json": {"retry_after": "soon"}}, None),
         ("{{ response.json.retry_after }}", {"json": {"retry_after": "inf"}}, None),
+        ("{{ response.json.retry_after }}", {"json": {"retry_after": 10**400}}, None),
         ("{{ response.headers.reset | number }}", {"headers": {"reset": "soon"}}, None),
     ],
 )

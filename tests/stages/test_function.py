@@ -33,6 +33,9 @@ def strange(given):
 def failing(given):
     return given["event"]["absent"]
 
+def leaving(given):
+    raise SystemExit(3)
+
 number = 7
 """
 SINK = 'title: T\nrequest: { url: https://sink.test/in, function: "bodies_of_a_test:%s"%s }\n'
@@ -77,6 +80,7 @@ def test_what_it_returns_is_the_body(path, name, more, kind, body):
     "name, said",
     [
         ("failing", "request.function: bodies_of_a_test:failing: KeyError: 'absent'"),
+        ("leaving", "request.function: bodies_of_a_test:leaving: SystemExit: 3"),
         ("nothing", "request.function: bodies_of_a_test:nothing: it returned nothing; return the body"),
         ("strange", "request.function: this cannot be written as JSON: Encoding objects of type complex is unsupported"),
         ("broken_text", "request.function: what it returns is not JSON: Expecting property name enclosed in double quotes"),

@@ -25,7 +25,7 @@ def find(name: str) -> Callable[[Mapping[str, Any]], Any]:
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # noqa: BLE001 - a module is somebody else's code, and may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a module is somebody else's code, and may raise anything
         raise ValueError(f"`{module_name}` cannot be imported: {type(error).__name__}: {error}") from None
     function = getattr(module, attribute, None)
     if not callable(function):
@@ -41,7 +41,7 @@ def call(name: str, scope: Mapping[str, Any]) -> Any:
     given = {key: scope[key] for key in GIVEN if key in scope}
     try:
         made = find(name)(copy.deepcopy(given))
-    except Exception as error:  # noqa: BLE001 - as above
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         raise Unrenderable(f"request.function: {name}: {said}", reason="function") from None
     if made is None:
