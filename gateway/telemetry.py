@@ -54,6 +54,8 @@ _RELOADED = Gauge(
 _BUILD = Gauge("gateway_build_info", "The version.", ["version"], registry=REGISTRY)
 _BUILD.labels(__version__).set(1)
 
+LONG_REST = 60.0  # seconds for which a sink may want nothing without that being worth a warning
+
 _hide: Callable[[str], str] = str
 
 
@@ -246,6 +248,11 @@ def sink_resumed(sink: str) -> None:
     """A sink takes deliveries again."""
     _of(_PAUSED, sink).set(0)
     _log.info("sink.resumed", sink=sink)
+
+
+def sink_rests(sink: str, seconds: float) -> None:
+    """A sink says that it has enough for now, and is asked nothing more for so long."""
+    (_log.info if seconds < LONG_REST else _log.warning)("sink.rests", sink=sink, seconds=round(seconds, 3))
 
 
 def sink_off(sink: str, reason: str, *, shipped: bool) -> None:

@@ -211,7 +211,9 @@ class Lane:
     def _learn(self, results: Sequence[Result]) -> None:
         """What the results say about the sink itself."""
         now = self.pipeline.ticks()
-        self._rests_until = max(self._rests_until, *(now + result.rest for result in results if result.rest), 0.0)
+        if rest := max(result.rest for result in results):
+            self._rests_until = max(self._rests_until, now + rest)
+            telemetry.sink_rests(self.name, rest)
         tries = [(result.attempt, result.verdict) for result in results if result.attempt]
         if self._refuses_again(results):
             return
@@ -252,9 +254,9 @@ def _is_alive(attempt: Attempt) -> bool:
 
 def _requests(result: Result) -> float:
     """How many requests this delivery made, or its share of one."""
-    if result.attempt is None:
-        return 0.0
     done = _steps_of(result.progress or {}) - _steps_of(result.delivery.progress)
+    if result.attempt is None:
+        return float(max(0, done))
     return max(1, done) / result.attempt.batch
 
 

@@ -192,6 +192,14 @@ FACTS = {
             "message": "THEIR CERTIFICATES ARE NOT CHECKED: anybody may pose as them; take `tls.verify: false` away",
         },
     ),
+    "a sink has enough for now": (
+        lambda: telemetry.sink_rests("main", 2.5),
+        {"level": "info", "event": "sink.rests", "sink": "main", "seconds": 2.5},
+    ),
+    "a sink has enough for an hour": (
+        lambda: telemetry.sink_rests("main", 3600.0),
+        {"level": "warning", "event": "sink.rests", "sink": "main", "seconds": 3600.0},
+    ),
     "no sink is on": (
         telemetry.no_sink_is_on,
         {"level": "warning", "event": "sinks.none", "message": "no sink is on: events are kept, and nobody is told of them"},

@@ -79,7 +79,7 @@ class Secrets:
 
     def is_left_out(self, reference: Reference) -> bool:
         """Whether it is optional and nothing is there. What is there and cannot be used is not left out: it is a mistake."""
-        if not reference.optional:
+        if not reference.optional or (reference.earlier is not None and self.is_set(reference.earlier)):
             return False
         if reference.env is not None:
             return not self._environment.get(reference.env, "").strip()

@@ -55,6 +55,15 @@ def test_a_sink_is_off_only_for_what_it_needs(tmp_path):
     assert configured(tmp_path, {"URL": "https://sink.test"}).off == {}
 
 
+def test_half_of_a_rotation_is_a_mistake(tmp_path):
+    text = SINK.replace("token: { env: TOKEN,", "token: { env: TOKEN, previous: { env: OLD },")
+    (tmp_path / "sinks.d").mkdir()
+    (tmp_path / "sinks.d/s.yaml").write_text(text)
+    given = {"URL": "https://sink.test", "GATEWAY_CATALOGUE": "false"}
+    assert load(tmp_path, given).off == {}
+    assert load(tmp_path, given | {"OLD": "t0ken"}).off == {"s": "TOKEN is not set"}
+
+
 def test_a_sink_is_another_one_once_it_is_set(tmp_path):
     without = configured(tmp_path, {"URL": "https://sink.test"}).marks["s"]
     assert configured(tmp_path, {"URL": "https://sink.test", "TENANT": " "}).marks["s"] == without
