@@ -210,11 +210,12 @@ def _tell(config: Config) -> None:
         telemetry.no_sink_is_on()
     if config.unverified:
         telemetry.sinks_unverified(config.unverified)
-    for name, reason in config.off.items():
-        telemetry.sink_off(name, reason, shipped=f"sinks.d/{name}" in config.shipped)
+    for name in config.off:
+        if f"sinks.d/{name}" not in config.shipped:
+            telemetry.sink_off(name, config.off[name])
     if opened := [name for name in config.providers if config.is_open(name)]:
         telemetry.providers_open(opened)
-    for name, provider in config.providers.items():
-        unset = provider.auth.unset(config.secrets)
-        if unset and name not in opened and f"providers.d/{name}" not in config.shipped:
+    for name in config.providers:
+        own = f"providers.d/{name}" not in config.shipped
+        if own and name not in opened and (unset := config.providers[name].auth.unset(config.secrets)):
             telemetry.provider_closed(name, unset)

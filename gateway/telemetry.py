@@ -255,9 +255,9 @@ def sink_rests(sink: str, seconds: float) -> None:
     (_log.info if seconds < LONG_REST else _log.warning)("sink.rests", sink=sink, seconds=round(seconds, 3))
 
 
-def sink_off(sink: str, reason: str, *, shipped: bool) -> None:
-    """A sink is off, because a variable or secret of its file has no value. A shipped one is off without a fuss."""
-    (_log.debug if shipped else _log.warning)("sink.off", sink=sink, reason=reason, shipped=shipped)
+def sink_off(sink: str, reason: str) -> None:
+    """A sink of one's own is off, because a variable or secret of its file has no value."""
+    _log.warning("sink.off", sink=sink, reason=reason)
 
 
 def sinks_unverified(sinks: list[str]) -> None:

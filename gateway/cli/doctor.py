@@ -114,12 +114,12 @@ def _clock(now: float) -> Finding:
 
 def _doors(config: Config) -> Iterator[Finding]:
     """Providers of one's own that answer 503, and sinks of one's own that are off."""
-    for name, provider in config.providers.items():
-        if f"providers.d/{name}" not in config.shipped and (unset := provider.auth.unset(config.secrets)):
+    for name in config.providers:
+        if f"providers.d/{name}" not in config.shipped and (unset := config.providers[name].auth.unset(config.secrets)):
             yield Finding("warn", f"provider {name}", "it answers 503", f"set {unset}")
-    for name, reason in config.off.items():
+    for name in config.off:
         if f"sinks.d/{name}" not in config.shipped:
-            yield Finding("warn", f"sink {name}", f"it is off: {reason}", "set it, or take the file away")
+            yield Finding("warn", f"sink {name}", f"it is off: {config.off[name]}", "set it, or take the file away")
     for name in config.unverified:
         yield Finding(
             "warn", f"sink {name}", "its certificate is not checked", "take `tls.verify: false` away; `tls.ca_file` names yours"

@@ -48,7 +48,7 @@ def _check(root: Path | None, form: str) -> int:
     config = load(root, dict(os.environ))
     closed = {name: unset for name, provider in config.providers.items() if (unset := provider.auth.unset(config.secrets))}
     if form == "json":
-        print_json({"providers": list(config.providers), "closed": closed, "sinks": list(config.sinks), "off": config.off})
+        print_json({"providers": list(config.providers), "closed": closed, "sinks": list(config.sinks), "off": dict(config.off)})
         return 0
     click.echo(f"providers: {len(config.providers)}, of which closed for want of a secret: {len(closed)}")
     click.echo(f"sinks on: {', '.join(config.sinks) or 'none'}")

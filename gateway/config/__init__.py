@@ -7,9 +7,9 @@ What the files say, checked and compiled: one frozen snapshot, replaced whole an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ from ..errors import ConfigError, SecretUnset
 from ..expr import Sealed
 from ..model import Event
 from ..values import Reference, Secrets
-from .files import KINDS, Source, below, catalogue_sources, misplaced, read_sources, sources_in, sources_of, twins
+from .files import KINDS, Source, below, catalogue_sources, is_idle, misplaced, read_sources, sources_in, sources_of, twins
 from .problems import Problem
 from .schema import Provider, Settings, Sink
 from .settings import read_settings, unknown_aliases
+from .shelf import Shelf
 
 
 class Config(Struct, frozen=True, dict=True, kw_only=True):
@@ -31,11 +32,11 @@ class Config(Struct, frozen=True, dict=True, kw_only=True):
 
     settings: Settings
     secrets: Secrets
-    providers: dict[str, Provider]
+    providers: Mapping[str, Provider]
     sinks: dict[str, Sink]
     marks: dict[str, str] = {}  # of each sink that is on: another one where its file or a secret of it says something else
-    known_sinks: dict[str, Sink] = {}
-    off: dict[str, str] = {}
+    known_sinks: Mapping[str, Sink] = {}
+    off: Mapping[str, str] = {}
     shipped: frozenset[str] = frozenset()  # what comes from the catalogue: "providers.d/grafana"
     dev: bool = False
 
@@ -92,32 +93,50 @@ def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False
             [Problem(str(root), 1, 1, "configuration", "there is no such directory", "bring it back, or name another")]
         )
     settings, problems = read_settings(root, environment)
+    idle: list[Source] = []
     sources = sources_of(root) if root else []
     problems += [*twins(sources), *(misplaced(root) if root else [])]
     if settings.catalogue:
         own = {(source.kind, source.name) for source in sources}
-        sources += [source for source in catalogue_sources(tests=tests) if (source.kind, source.name) not in own]
+        shipped = [source for source in catalogue_sources(tests=tests) if (source.kind, source.name) not in own]
+        idle = [] if tests else [source for source in shipped if is_idle(source, environment)]
+        sources += [source for source in shipped if source not in idle]
     read = read_sources(sources, functions=settings.functions)
-    problems += read.problems + unknown_aliases(root, settings, provider_names(sources))
+    problems += read.problems + unknown_aliases(root, settings, provider_names([*sources, *idle]))
     if problems:
         raise ConfigError(sorted(problems))
     secrets_dir = (root or Path()) / settings.secrets_dir if settings.secrets_dir else None
     secrets = Secrets(environment, secrets_dir)
-    known: dict[str, Sink] = read.things["sinks.d"]
-    off = {name: reason for name, sink in known.items() if (reason := _why_off(sink, secrets))}
-    sinks = {name: sink for name, sink in known.items() if name not in off}
-    _conceal(secrets, settings, read.things["providers.d"].values(), known.values())
+    things = {kind: Shelf(read.things[kind], _made_later(kind, idle)) for kind in KINDS}
+    known: Mapping[str, Sink] = things["sinks.d"]
+    off = {name: reason for name, sink in read.things["sinks.d"].items() if (reason := _why_off(sink, secrets))}
+    sinks = {name: sink for name, sink in read.things["sinks.d"].items() if name not in off}
+    reasons = {source.name: partial(_off_of, known, source.name, secrets) for source in idle if source.kind == "sinks.d"}
+    _conceal(secrets, settings, read.things["providers.d"].values(), read.things["sinks.d"].values())
     return Config(
         settings=settings,
         secrets=secrets,
-        providers=read.things["providers.d"],
+        providers=things["providers.d"],
         sinks=sinks,
         marks={name: _mark(sink, read.data["sinks.d"][name], secrets) for name, sink in sinks.items()},
         known_sinks=known,
-        off=off,
-        shipped=frozenset(f"{source.kind}/{source.name}" for source in sources if source.shipped),
+        off=Shelf(off, reasons),
+        shipped=frozenset(f"{source.kind}/{source.name}" for source in [*sources, *idle] if source.shipped),
         dev=dev,
     )
+
+
+def _made_later(kind: str, idle: Iterable[Source]) -> dict[str, Callable[[], Any]]:
+    """The shipped files that nobody uses yet: each is read when it is first asked for."""
+    return {source.name: partial(_made, source) for source in idle if source.kind == kind}
+
+
+def _made(source: Source) -> Any:
+    return read_sources([source]).things[source.kind][source.name]
+
+
+def _off_of(known: Mapping[str, Sink], name: str, secrets: Secrets) -> str:
+    return _why_off(known[name], secrets)
 
 
 def _conceal(secrets: Secrets, settings: Settings, providers: Iterable[Provider], sinks: Iterable[Sink]) -> None:

@@ -24,6 +24,7 @@ from .yaml import Document
 
 KINDS: dict[str, type] = {"providers.d": Provider, "sinks.d": Sink}
 YAML = (".yaml", ".yml")
+_VARIABLE = re.compile(rb"\benv: *([A-Za-z_][A-Za-z0-9_]*)")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -70,6 +71,12 @@ def catalogue_sources(*, tests: bool = True) -> list[Source]:
     root, until = catalogue(), b"" if tests else TESTS
     files = [(kind, file) for kind in KINDS for file in sorted((root / kind).glob("*.yaml"))]
     return [Source(kind, file.stem, file, shipped=True, until=until) for kind, file in files]
+
+
+def is_idle(source: Source, environment: Mapping[str, str]) -> bool:
+    """Whether a shipped file names variables, and not one of them is set: nobody uses it, or only without its secret, in dev."""
+    names = _VARIABLE.findall(source.path.read_bytes().partition(TESTS)[0])
+    return bool(names) and not any(environment.get(name.decode()) for name in names)
 
 
 def shipped(kind: str, name: str) -> Source | None:

@@ -64,6 +64,23 @@ def test_the_tests_are_the_last_part_of_a_file_which_is_not_read_to_run_it(kind)
     assert {name: {key: value for key, value in data.items() if key != "tests"} for name, data in whole.items()} == run
 
 
+def test_what_nobody_uses_is_read_only_when_it_is_asked_for_and_is_then_the_same():
+    later, at_once = load(None, {}), load(None, {}, tests=True)
+    assert (sorted(later.providers), sorted(later.known_sinks)) == (sorted(at_once.providers), sorted(at_once.known_sinks))
+    assert (list(later.sinks), later.off, later.shipped) == (list(at_once.sinks), at_once.off, at_once.shipped)
+    assert set(later.off.values()) == {reason for reason in at_once.off.values() if reason.endswith("not set")}
+    assert later.providers["stripe"].title == at_once.providers["stripe"].title
+    assert "stripe" in later.providers
+    assert "nobody" not in later.providers
+    assert later.providers.get("nobody") is None
+
+
+def test_what_has_its_variables_is_read_at_once_and_its_secrets_are_masked():
+    config = load(None, {"PAGERDUTY_ROUTING_KEY": "r0uting-key", "STRIPE_WEBHOOK_SECRET": "whsec_" + "c2VjcmV0" * 4})
+    assert "pagerduty" in config.sinks
+    assert config.secrets.mask("r0uting-key whsec_" + "c2VjcmV0" * 4) == "*** ***"
+
+
 def test_the_catalogue_is_what_the_issue_names():
     named = """
         aws-eventbridge azure-monitor better-uptime bitbucket cloudwatch datadog dynatrace appdynamics elastic github gitlab
