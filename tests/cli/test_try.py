@@ -223,7 +223,7 @@ def test_a_method_that_the_door_refuses_is_refused(gateway):
     assert (done.code, done.err.splitlines()[-1]) == (2, "Error: asked takes GET here, not 'POST'")
 
 
-CONFIG = load(None, {})
+CONFIG = load(None, {}, tests=True)
 SAMPLES = [(name, test) for name, provider in CONFIG.providers.items() for test in provider.tests]
 
 
