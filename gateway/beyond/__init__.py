@@ -11,33 +11,42 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import Undelivered
 from ..model import Request, Response
 
-SENDERS: Mapping[str, tuple[str, str]] = {  # scheme: the file here, and the extra that its library comes with
-    "smtp": ("mail", "mail"),
-    "smtps": ("mail", "mail"),
-    "syslog+udp": ("syslog", ""),
-    "syslog+tcp": ("syslog", ""),
-    "syslog+tls": ("syslog", ""),
-    "nats": ("nats", "nats"),
-    "nats+tls": ("nats", "nats"),
+
+class Sender(NamedTuple):
+    """The file here, the extra that its library comes with, and the port of an address that names none."""
+
+    module: str
+    extra: str
+    port: int
+
+
+SENDERS: Mapping[str, Sender] = {
+    "smtp": Sender("mail", "mail", 587),
+    "smtps": Sender("mail", "mail", 465),
+    "syslog+udp": Sender("syslog", "", 514),
+    "syslog+tcp": Sender("syslog", "", 601),
+    "syslog+tls": Sender("syslog", "", 6514),
+    "nats": Sender("nats", "nats", 4222),
+    "nats+tls": Sender("nats", "nats", 4222),
 }
 Send = Callable[[Request, ssl.SSLContext], Coroutine[Any, Any, Response]]
 
 
 def sender(url: str) -> Send | None:
     """What sends to this address; None for HTTP. Raises Undelivered where its library is not installed."""
-    scheme, found, _ = url.partition("://")
-    if not found or scheme.lower() not in SENDERS:
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme.lower() not in SENDERS:
         return None
-    name, extra = SENDERS[scheme.lower()]
+    found = SENDERS[scheme.lower()]
     try:
-        module = import_module(f".{name}", __name__)
+        module = import_module(f".{found.module}", __name__)
     except ImportError:
-        message = f"{scheme} needs a library that is not installed: pip install 'webhook-gateway[{extra}]'"
+        message = f"{scheme} needs a library that is not installed: pip install 'webhook-gateway[{found.extra}]'"
         raise Undelivered(message, reason="library", retryable=False) from None
     send: Send = module.send
     return send

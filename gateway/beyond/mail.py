@@ -25,7 +25,6 @@ from ..model import Request, Response
 from ..values import harmless
 from .parts import Target, connection, credentials, message, target, unsendable
 
-PORTS = {"smtp": 587, "smtps": 465}
 LONGEST_SUBJECT = 1000  # characters: to encode them takes time, and RFC 5322 has 998 in a line
 _ADDRESS = re.compile(r"[^\s<>,;:()\[\]\\\"@]+@[^\s<>,;:()\\\"@]+")
 FAREWELL = 1.0  # seconds
@@ -46,7 +45,7 @@ class Mail(Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
 
 async def send(request: Request, context: ssl.SSLContext) -> Response:
     """Send one mail to all its recipients. Raises Undelivered."""
-    mail, to = _checked(message(request, Mail)), target(request.url, PORTS.get(request.url.partition(":")[0].lower(), 587))
+    mail, to = _checked(message(request, Mail)), target(request.url)
     written = _written(mail)
     sock = await connection(to)
     client = aiosmtplib.SMTP(

@@ -14,21 +14,20 @@ from ipaddress import ip_address
 from typing import Any
 
 from nats.aio.client import Client
-from nats.errors import AuthorizationError, Error, NoServersError
+from nats.errors import Error
 from nats.js.errors import APIError, NoStreamResponseError
 
 from ..errors import Undelivered
 from ..model import Request, Response
 from .parts import connection, credentials, target, unsendable
 
-PORT = 4222
 FAREWELL = 0.3  # seconds
 NOT_SENT = frozenset({"authorization", "content-type"})
 
 
 async def send(request: Request, context: ssl.SSLContext) -> Response:
     """Publish one message and wait for the stream's word. Raises Undelivered."""
-    to = target(request.url, PORT)
+    to = target(request.url)
     subject = to.path.replace("/", ".")
     if not subject or any(sign in subject for sign in " \t\r\n*>"):
         raise unsendable("the path of its address is the subject: nats://host/alerts.critical")
@@ -60,7 +59,7 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
         raise Undelivered(
             f"the server refuses it: {error.description}", reason="refused", retryable=(error.code or 500) >= 500
         ) from None
-    except (AuthorizationError, NoServersError, Error, OSError) as error:
+    except (Error, OSError) as error:
         if client.refused:
             message = "the server does not ask for TLS, and nats+tls sends nothing without"
             raise Undelivered(message, reason="tls", retryable=False) from None

@@ -16,6 +16,7 @@ from msgspec import Struct
 from ..errors import Undelivered
 from ..model import Request
 from ..transport import connected
+from . import SENDERS
 
 
 class Target(Struct, frozen=True):
@@ -28,8 +29,8 @@ class Target(Struct, frozen=True):
     query: dict[str, str]
 
 
-def target(url: str, port: int) -> Target:
-    """An address, taken apart; `port`: the one of its scheme. Raises Undelivered."""
+def target(url: str) -> Target:
+    """An address, taken apart. Raises Undelivered."""
     try:
         parts = urlsplit(url)
         given = parts.port
@@ -39,9 +40,8 @@ def target(url: str, port: int) -> Target:
         raise unsendable("its address has no host")
     if parts.username is not None:
         raise unsendable("a name and a password stand in `auth`, not in the address")
-    return Target(
-        parts.scheme.lower(), parts.hostname, given or port, unquote(parts.path.strip("/")), dict(parse_qsl(parts.query))
-    )
+    port = given or SENDERS[parts.scheme].port
+    return Target(parts.scheme, parts.hostname, port, unquote(parts.path.strip("/")), dict(parse_qsl(parts.query)))
 
 
 def message(request: Request, kind: type[Any]) -> Any:

@@ -19,7 +19,6 @@ from ..errors import Undelivered
 from ..model import Request, Response
 from .parts import connection, message, said_by, target, unsendable
 
-PORTS = {"syslog+udp": 514, "syslog+tcp": 601, "syslog+tls": 6514}
 _SYSTEM = ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"]
 FACILITIES = [*_SYSTEM, "ntp", "audit", "alert", "clock", *(f"local{number}" for number in range(8))]
 SEVERITIES = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"]
@@ -43,7 +42,7 @@ class Line(Struct, forbid_unknown_fields=True):
 
 async def send(request: Request, context: ssl.SSLContext) -> Response:
     """Send one line. Raises Undelivered."""
-    to = target(request.url, PORTS.get(request.url.partition(":")[0].lower(), 514))
+    to = target(request.url)
     if (framing := to.query.get("framing", "octets")) not in ("octets", "newline"):
         raise unsendable(f"framing={framing} is neither octets nor newline")
     line = written(message(request, Line))

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 EXCERPT = 2_000  # characters of an answer that are kept
 LONGEST_REASON = 600  # characters
-OURS_TO_MEND = (
-    "tls",
-    "credentials",
-    "library",
-)  # reasons for which another try is worth nothing until a file or secret of ours changes
+OURS_TO_MEND = ("tls", "credentials", "library")  # reasons for which another try is worth nothing until something of ours changes
 
 
 class Trip(Struct, frozen=True, kw_only=True):
@@ -54,26 +50,15 @@ async def exchange(
     trip: Trip, request: Request, answers: Answers, count: int, *, repeatable: bool = False
 ) -> tuple[list[Judgement], Response | None]:
     """
-    Authorize, sign, send and judge. What goes wrong on the way is a judgement too. No secret stands in a reason: masked first,
-    and cut then. `repeatable`: sent twice it does no harm.
+    Authorize, sign, send and judge. What goes wrong on the way is a judgement too; its reason may quote the sink, and is no
+    more than that until it is `shown`. `repeatable`: sent twice it does no harm.
     """
-    judgements, response = await _exchanged(
-        trip, request, answers, count, unknown=repeatable or trip.sink.retry.unknown == "resend"
-    )
-    mask = trip.config.secrets.mask
-    return [replace(each, reason=mask(each.reason)[:LONGEST_REASON]) for each in judgements], response
-
-
-async def _exchanged(
-    trip: Trip, request: Request, answers: Answers, count: int, *, unknown: bool
-) -> tuple[list[Judgement], Response | None]:
-    """`unknown`: whether it is sent again though it may have arrived."""
     try:
         response = await _proved(trip, request)
     except SecretUnset as error:
         return [Judgement("park", str(error))] * count, None
     except Undelivered as error:
-        if error.unknown and not unknown:
+        if error.unknown and trip.sink.retry.unknown == "dead" and not repeatable:
             return [Judgement("dead", f"{error}; it may have arrived, and retry.unknown says dead", own=True)] * count, None
         verdict: Verdict = "park" if error.reason in OURS_TO_MEND else "retry" if error.retryable else "dead"
         return [Judgement(verdict, str(error), error.retry_after)] * count, None
@@ -120,8 +105,8 @@ def _certificate(trip: Trip) -> str:
 def settled(
     trip: Trip, delivery: Delivery, judgement: Judgement, began: float, response: Response | None, *, batch: int = 1
 ) -> Result:
-    now = trip.clock()
-    state, due_at, verdict = next_state(judgement, delivery.attempts, trip.sink.retry, trip.chance(), now)
+    now, reason = trip.clock(), shown(trip, judgement.reason)
+    state, due_at, verdict = next_state(replace(judgement, reason=reason), delivery.attempts, trip.sink.retry, trip.chance(), now)
     attempt = Attempt(
         number=delivery.attempts,
         at=began,
@@ -129,11 +114,16 @@ def settled(
         verdict=judgement.verdict,
         status=response.status if response else None,
         excerpt=trip.config.secrets.mask(response.text)[:EXCERPT] if response else "",
-        error="" if judgement.verdict == "delivered" else trip.config.secrets.mask(judgement.reason),
+        error="" if judgement.verdict == "delivered" else reason,
         batch=batch,
     )
-    told, rest = trip.config.secrets.mask(verdict), wished(judgement, response)
-    return Result(delivery=delivery, attempt=attempt, state=state, due_at=due_at, verdict=told, rest=rest)
+    rest = wished(judgement, response)
+    return Result(delivery=delivery, attempt=attempt, state=state, due_at=due_at, verdict=verdict, rest=rest)
+
+
+def shown(trip: Trip, reason: str) -> str:
+    """A reason without secrets: masked first and cut then, as half a secret would be left."""
+    return trip.config.secrets.mask(reason)[:LONGEST_REASON]
 
 
 def wished(judgement: Judgement, response: Response | None) -> float:

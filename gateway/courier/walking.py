@@ -15,7 +15,7 @@ from ..model import Delivery, Request, Response
 from ..stages.deliver import Judgement
 from ..stages.render import render
 from ..store import Result, Steps
-from .trip import Trip, cancelled, exchange, settled, too_late, untried, wished
+from .trip import Trip, cancelled, exchange, settled, shown, too_late, untried, wished
 
 if TYPE_CHECKING:
     from ..config.schema import Step
@@ -51,7 +51,9 @@ async def walk(trip: Trip, delivery: Delivery) -> Result:
     if end is _LATE:
         result = too_late(trip, delivery)
     elif end is not None and end.verdict == "wait":
-        result = untried(delivery, trip.clock() + (ASK_AGAIN if end.after is None else max(SOONEST, end.after)), end.reason)
+        result = untried(
+            delivery, trip.clock() + (ASK_AGAIN if end.after is None else max(SOONEST, end.after)), shown(trip, end.reason)
+        )
     else:
         result = settled(trip, delivery, end or Judgement("delivered", "every step was done"), began, walk.response)
     result = replace(result, rest=max(result.rest, walk.rest))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote, urlsplit
 
+from ...beyond import SENDERS
 from ...errors import Unrenderable
 from ...expr import Outbound
 
-SCHEMES = ("http", "https", "smtp", "smtps", "syslog+udp", "syslog+tcp", "syslog+tls", "nats", "nats+tls")
+SCHEMES = frozenset({"http", "https", *SENDERS})
 _ORIGIN = re.compile(  # up to the first slash that is no part of an expression
     r"\s*(?:[a-z][a-z+]*://|(?=\{\{))(?:\{\{(?:(?!\}\}).)*\}\}|\{%(?:(?!%\}).)*%\}|[^/?#{]|\{(?![{%]))*", re.DOTALL
 )

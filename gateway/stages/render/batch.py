@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from ...errors import Unrenderable
 from ...expr import OutboundDocument
@@ -158,15 +157,8 @@ def _joined(template: RequestTemplate, batch: Batch, pieces: Sequence[_Piece]) -
         body = b"[" + b",".join(bodies) + b"]"
     else:
         body = b"".join(bodies if batch.join == "concat" else (each.rstrip(b"\n") + b"\n" for each in bodies))
-    return _parcel(with_body(template, _typed(head, batch), body), pieces)
-
-
-def _typed(head: Request, batch: Batch) -> Request:
-    """With items for a body, what they are joined to says what it is, unless the file does."""
     kind = _JOINED.get(batch.join) if batch.item is not None else None
-    if kind is None or any(name.lower() == "content-type" for name in head.headers):
-        return head
-    return replace(head, headers={**head.headers, "Content-Type": kind})
+    return _parcel(with_body(template, head, body, kind), pieces)
 
 
 def _parcel(request: Request, pieces: Sequence[_Piece]) -> Parcel:

@@ -53,10 +53,11 @@ def _url(template: RequestTemplate, scope: Mapping[str, Any]) -> str:
     return checked(url)
 
 
-def with_body(template: RequestTemplate, head: Request, body: bytes) -> Request:
+def with_body(template: RequestTemplate, head: Request, body: bytes, kind: str | None = None) -> Request:
+    """The request with a body. `kind`: its content type, where neither the file says one nor the template knows it."""
     headers = dict(head.headers)
     if not any(name.lower() == "content-type" for name in headers) and (body or template.method in ("POST", "PUT", "PATCH")):
-        headers["Content-Type"] = template.content_type
+        headers["Content-Type"] = kind or template.content_type
     if template.compress == "gzip" and body:
         headers["Content-Encoding"], body = "gzip", gzip.compress(body, GZIP_LEVEL, mtime=0)
     return replace(head, headers=headers, content=body)
