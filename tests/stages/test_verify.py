@@ -7,9 +7,9 @@ import base64
 import hmac
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
+from doors import Door, read
 
 from gateway import signature
 from gateway.config.decode import decode
@@ -17,28 +17,11 @@ from gateway.config.yaml import Document
 from gateway.errors import SecretUnset, Unverified
 from gateway.model import Webhook
 from gateway.stages import verify as stage
-from gateway.stages.verify import Scheme, allowed, jwt, sns, verify
-from gateway.values import Keys, Network, Secrets
+from gateway.stages.verify import allowed, jwt, sns, verify
+from gateway.values import Network, Secrets
 
 SECRETS = {"TOKEN": "s3cret-token", "OLD": "old-token", "KEY": "key", "PASSWORD": "pass:wörd", "SNOW": "sn\u2603w"}
 UNSET = "{} is not set"
-
-
-class Door(Keys, frozen=True):
-    """
-    A door.
-
-    auth: How a sender proves who it is.
-    """
-
-    auth: Scheme
-
-
-def read(text: str) -> Any:
-    document = Document("a.yaml", f"auth: {text}")
-    door = decode(document, Door)
-    assert door, document.problems
-    return door.auth
 
 
 def webhook(

@@ -21,33 +21,17 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import NameOID
+from doors import Door, read
 
 from gateway.config.decode import decode
 from gateway.config.yaml import Document
 from gateway.errors import SecretUnset, Unverified
 from gateway.model import Webhook
-from gateway.stages.verify import Scheme, asks, verify
-from gateway.values import Keys, Secrets
+from gateway.stages.verify import asks, verify
+from gateway.values import Secrets
 
 NOW = 1_790_504_100.0
 TODAY = datetime.fromtimestamp(NOW, UTC)
-
-
-class Door(Keys, frozen=True):
-    """
-    A door.
-
-    auth: How a sender proves who it is.
-    """
-
-    auth: Scheme
-
-
-def read(text: str) -> Any:
-    document = Document("a.yaml", f"auth: {text}")
-    door = decode(document, Door)
-    assert door, document.problems
-    return door.auth
 
 
 def problems(text: str) -> list[str]:

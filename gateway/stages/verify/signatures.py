@@ -12,15 +12,7 @@ from ...values import Reference, Secrets, unbase64
 from .scheme import NOTHING, AnyScheme
 
 
-class Hmac(Signature, AnyScheme, frozen=True, kw_only=True, tag_field="scheme", tag="hmac"):
-    __doc__ = Signature.__doc__
-
-    def verify(  # type: ignore[override]  # a webhook is what is signed
-        self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING
-    ) -> None:
-        """Return, or raise Unverified, or SecretUnset. A signature is no credential: nothing is concealed."""
-        super().verify(_signed(webhook), secrets, now)
-
+class _SignedMessage(AnySignature, AnyScheme, frozen=True, kw_only=True, tag_field="scheme"):
     def where(self) -> str:
         return self.signature.header
 
@@ -31,7 +23,17 @@ class Hmac(Signature, AnyScheme, frozen=True, kw_only=True, tag_field="scheme", 
         return self.covers_url
 
 
-class Ed25519(AnySignature, AnyScheme, frozen=True, kw_only=True, tag_field="scheme", tag="ed25519"):
+class Hmac(Signature, _SignedMessage, frozen=True, kw_only=True, tag_field="scheme", tag="hmac"):
+    __doc__ = Signature.__doc__
+
+    def verify(  # type: ignore[override]  # a webhook is what is signed
+        self, webhook: Webhook, secrets: Secrets, now: float, published: Mapping[str, str] = NOTHING
+    ) -> None:
+        """Return, or raise Unverified, or SecretUnset. A signature is no credential: nothing is concealed."""
+        super().verify(_signed(webhook), secrets, now)
+
+
+class Ed25519(_SignedMessage, frozen=True, kw_only=True, tag_field="scheme", tag="ed25519"):
     """
     An Ed25519 signature (RFC 8032) over bytes of the message.
 
@@ -51,15 +53,6 @@ class Ed25519(AnySignature, AnyScheme, frozen=True, kw_only=True, tag_field="sch
         signatures = [bytes_of(each) for each in given]
         if not any(_fits(key, each, message) for key in self._keys(secrets) for each in signatures):
             raise Unverified(f"{self.signature.header} does not fit what was sent and the public key", reason="mismatch")
-
-    def where(self) -> str:
-        return self.signature.header
-
-    def speaks(self, webhook: Webhook, secrets: Secrets) -> bool:
-        return self.is_carried_by(webhook.headers)
-
-    def vouches_for_query(self, webhook: Webhook, secrets: Secrets) -> bool:
-        return self.covers_url
 
     def conceal(self, secrets: Secrets) -> None:
         """A public key is no secret."""
