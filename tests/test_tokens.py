@@ -219,3 +219,13 @@ def test_a_token_is_masked_until_it_is_none_any_more_and_for_an_hour_at_least(mo
         now[0] = at
         secrets.conceal_for_now(f"another-{at}", 1.0)
         assert secrets.mask(told) == shown
+
+
+def test_a_token_that_is_none_any_more_is_forgotten_however_it_is_written(monkeypatch):
+    secrets, now = Secrets({}), [0.0]
+    monkeypatch.setattr("gateway.values.secrets.time.monotonic", lambda: now[0])
+    secrets.conceal_for_now("t0k/en+1==", 60.0)
+    assert {"t0k/en+1==", "t0k%2Fen%2B1%3D%3D", "t0k\\/en+1=="} <= set(secrets.revealed())
+    now[0] = 3601.0
+    secrets.conceal_for_now("another", 60.0)
+    assert secrets.revealed() == ["another"]

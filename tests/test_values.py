@@ -284,5 +284,45 @@ def test_a_secret_is_masked_however_it_is_written_and_the_longest_first():
     assert {"whsec_c2VjcmV0", "c2VjcmV0", "secret", 'pa ss/"w\xf6rd', "abc", "c2VjcmV0-and-more"} <= set(revealed)
 
 
+# As they write it: RFC 3986 with reserved letters as they are (HTTP clients); PHP's json_encode; .NET's System.Text.Json; Go's encoding/json.
+SPELLINGS = [
+    "k3y/+w\xf6rd&",
+    "k3y/+w%C3%B6rd&",
+    '"k3y\\/+w\\u00f6rd&"',
+    '"k3y/\\u002Bw\\u00F6rd\\u0026"',
+    '"k3y/+w\xf6rd\\u0026"',
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_secret_is_masked_however_its_receiver_repeats_it(spelling):
+    secrets = Secrets({"A": "k3y/+w\xf6rd&"})
+    secrets.reveal(Reference(env="A"))
+    assert secrets.mask(f"no {spelling}!") == ("no " + ('"***"' if spelling.startswith('"') else "***") + "!")
+
+
+def test_of_an_address_that_is_secret_what_its_receiver_sees_is_masked_too():
+    secrets = Secrets({"HOOK": "https://us:pass%26word@hooks.test/services/T0/B0/h00kh00k?v=1&sig=s1g%2Fs1gs1gs1gs1g"})
+    secrets.reveal(Reference(env="HOOK"))
+    texts = {
+        "Cannot POST /services/T0/B0/h00kh00k": "Cannot POST ***",
+        "GET /services/T0/B0/h00kh00k?v=1&sig=s1g%2Fs1gs1gs1gs1g HTTP/1.1": "GET *** HTTP/1.1",
+        '{"sig": "s1g/s1gs1gs1gs1g"}': '{"sig": "***"}',
+        '{"path": "\\/services\\/T0\\/B0\\/h00kh00k"}': '{"path": "***"}',
+        "Basic dXM6cGFzcyZ3b3Jk of us:pass&word": "Basic *** of us:***",
+        "hooks.test/services and v=1 are nobody's secret": "hooks.test/services and v=1 are nobody's secret",
+    }
+    assert {text: secrets.mask(text) for text in texts} == texts
+
+
+@pytest.mark.parametrize(
+    "address", ["https://[x/services/T0/B0/h00kh00k", "https://x:y/", "https://", "://", "https://hooks.test/api"]
+)
+def test_an_address_that_is_none_or_says_little_is_masked_as_a_whole(address):
+    secrets = Secrets({"HOOK": address})
+    secrets.reveal(Reference(env="HOOK"))
+    assert secrets.mask(f"<{address}> /api") == ("<***> /api" if len(address) > 3 else f"<{address}> /api")
+
+
 def test_what_steers_a_terminal_is_made_visible():
     assert harmless("a\x1b[2J\u202eb\x00\r\n\tc\u2603") == "a\\u001b[2J\\u202eb\\u0000\\u000d\n\tc\u2603"

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from urllib.parse import quote, quote_plus
 
 import re2
 
 from ..errors import SecretUnset
 from .files import read_bounded
 from .references import Reference, Setting
+from .spellings import spellings
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
@@ -101,21 +100,18 @@ class Secrets:
         return ""
 
     def conceal(self, text: str) -> None:
-        """Mask this text from now on, also as it stands in a URL, in a form and in JSON."""
-        if text in self._concealed:
-            return
-        written = {text, quote(text), quote(text, safe=""), quote_plus(text)}
-        written |= {json.dumps(text, ensure_ascii=only_ascii)[1:-1] for only_ascii in (True, False)}
-        self._conceal(written)
+        """Mask this text from now on, however it is written; of an address that is secret also its path and parameters."""
+        if text not in self._concealed:
+            self._conceal(spellings(text))
 
     def conceal_for_now(self, text: str, seconds: float) -> None:
         """Mask a secret that is none after so many seconds, such as a token of an hour."""
         now = time.monotonic()
-        over = {each for each, until in self._passing.items() if until < now}
+        over = [each for each, until in self._passing.items() if until < now]
         self._passing = {each: until for each, until in self._passing.items() if each not in over}
         self._passing[text] = now + max(seconds, SHORTEST_PASSING)
         with self._changing:
-            self._concealed = self._concealed - over
+            self._concealed = self._concealed.difference(*map(spellings, over))
         self.conceal(text)
 
     def conceal_all(self, references: Iterable[Reference]) -> None:

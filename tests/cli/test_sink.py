@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from loopback import http, read_request, server
+from test_beyond import server_side
+from test_outbound_tls import pki
+
+__all__ = ["pki"]  # a fixture
 
 PAGER = """
 title: Pager
@@ -118,3 +125,104 @@ WRONG = {
 def test_wrong_use_is_told(gateway, arguments):
     done = gateway("sink", "test", *arguments, "--config", "conf", files=FILES)
     assert (done.code, done.err.splitlines()[-1]) == WRONG[arguments]
+
+
+TOKEN = "t0k/en+1=="  # what the endpoint gives out; the other secrets stand in the environment
+GIVEN = {"KEY": "k3y/w\xf6rd+&", "TOKEN": "b3arer/t0ken+", "ID": "us", "PASSWORD": "p4ss/word+"}
+HOOK = "/services/T0/B0/h00kh00kh00k?sig=s1gs1gs1gs1gs1gs1g"
+TELLING = re.compile(r"k3y|w\S*rd|b3arer|p4ss|t0k|h00k|s1g")  # a piece of a secret, however it is written
+
+
+@contextmanager
+def parrot(pki):
+    """Gives out TOKEN, and repeats to everybody else where to and with what it was asked, in headers and in its body."""
+
+    def talk(connection):
+        head = read_request(connection).partition(b"\r\n\r\n")[0].decode()
+        target, given = head.split(" ")[1], "".join(re.findall(r"(?im)^authorization: (.*?)\r?$", head))
+        if target == "/token":
+            connection.sendall(http(json.dumps({"access_token": TOKEN}).replace("/", "\\/").encode()))  # as PHP writes it
+        else:
+            said = json.dumps({"to": target, "by": given, "path": target.partition("?")[0]})
+            connection.sendall(http(said.encode(), f"404 no {target}", f"X-By: {given}\r\nLocation: {target}\r\n"))
+
+    with server(talk, server_side(pki)) as port:
+        yield f"https://127.0.0.1:{port}"
+
+
+PLAIN = "title: T\nvars: { url: { env: URL } }\nrequest: { url: '{{ vars.url }}/in', json: $.action }\n"
+KEYED = "secrets: { key: { env: KEY } }\n" + PLAIN.replace("/in", "/{{ secrets.key }}/in?key={{ secrets.key }}")
+HOOKED = "title: T\nsecrets: { url: { env: HOOK } }\nrequest: { url: '{{ secrets.url }}', json: $.action }\n"
+OAUTH2 = (
+    "auth: { scheme: oauth2, token_url: { env: AT }, client_id: { env: ID }, client_secret: { env: PASSWORD }, client_in: %s }\n"
+)
+ASKED = "grant_type=client_credentials"
+FORM = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+
+
+def exchange(url: str, by: str, to: str = "/in", path: str = "/in", **more: object) -> dict[str, object]:
+    """What is shown of one with the parrot."""
+    headers = {"Content-Type": "application/json"} | ({"Authorization": by} if by else {})
+    return {
+        "method": "POST",
+        "url": url,
+        "headers": headers,
+        "body": '"trigger"',
+        "status": 404,
+        "answer": json.dumps({"to": to, "by": by, "path": path}),
+        "error": "",
+    } | more
+
+
+def token(headers: dict[str, str], body: str) -> dict[str, object]:
+    """What is shown of one with the token endpoint."""
+    return exchange("URL/token", "", headers=FORM | headers, body=body, status=200, answer='{"access_token": "***"}')
+
+
+SECRETIVE = {
+    "bearer": (PLAIN + "auth: { scheme: bearer, token: { env: TOKEN } }\n", [exchange("URL/in", "Bearer ***")]),
+    "basic": (
+        PLAIN + "auth: { scheme: basic, username: { env: ID }, password: { env: PASSWORD } }\n",
+        [exchange("URL/in", "Basic ***")],
+    ),
+    "a key in the address": (KEYED, [exchange("URL/***/in?key=***", "", "/***/in?key=***", "/***/in")]),
+    "an address that is secret": (HOOKED, [exchange("***", "", "***", "***")]),
+    "oauth2, the secret in a header": (
+        PLAIN + OAUTH2 % "header",
+        [token({"Authorization": "Basic ***"}, ASKED), exchange("URL/in", "Bearer ***")],
+    ),
+    "oauth2, the secret in the body": (
+        PLAIN + OAUTH2 % "body",
+        [token({}, f"{ASKED}&client_id=us&client_secret=***"), exchange("URL/in", "Bearer ***")],
+    ),
+}
+
+
+def printed(gateway, pki, yaml: str, form: str):
+    """What is printed, with URL for the address of the parrot."""
+    with parrot(pki) as url:
+        files = {"conf/sinks.d/s.yaml": f"{yaml}tls: {{ ca_file: '{pki}/ca.pem' }}\n", "conf/gateway.yaml": "catalogue: false\n"}
+        env = GIVEN | {"URL": url, "AT": f"{url}/token", "HOOK": url + HOOK}
+        done = gateway("sink", "test", "s", "--action", "trigger", "--config", "conf", "--format", form, files=files, **env)
+    assert (done.code, done.err) == (1, "")
+    return done.out.replace(url, "URL")
+
+
+@pytest.mark.parametrize("name", SECRETIVE)
+def test_no_secret_is_shown_wherever_it_stands_and_whoever_repeats_it(gateway, pki, name):
+    yaml, exchanges = SECRETIVE[name]
+    result = {"action": "trigger", "state": "dead", "verdict": "answered 404"}
+    assert json.loads(printed(gateway, pki, yaml, "json")) == {"results": [result], "exchanges": exchanges}
+    text = printed(gateway, pki, yaml, "text")
+    assert [TELLING.findall(text), text.count("***")] == [[], str(exchanges).count("***")]
+
+
+def test_a_token_is_shown_neither_where_it_is_got_nor_where_it_is_used(gateway, pki):
+    assert printed(gateway, pki, PLAIN + OAUTH2 % "header", "text") == (
+        "> POST URL/token\n> Content-Type: application/x-www-form-urlencoded\n> Accept: application/json\n"
+        "> Authorization: Basic ***\n>\n> grant_type=client_credentials\n"
+        '< 200\n< {"access_token": "***"}\n\n'
+        '> POST URL/in\n> Content-Type: application/json\n> Authorization: Bearer ***\n>\n> "trigger"\n'
+        '< 404\n< {"to": "/in", "by": "Bearer ***", "path": "/in"}\n\n'
+        "trigger: would be a dead letter (answered 404)\n"
+    )
