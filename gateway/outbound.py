@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from tempfile import NamedTemporaryFile
 from typing import Any, cast
@@ -22,6 +21,7 @@ import msgspec
 
 from . import __version__
 from .beyond import sender
+from .causes import explained
 from .errors import Undelivered
 from .model import Request, Response
 from .tokens import Tokens
@@ -92,7 +92,8 @@ class Client:
             ) from None
         except (httpx2.RequestError, OSError) as error:
             never = isinstance(error, httpx2.ConnectError) or not isinstance(error, httpx2.RequestError)
-            raise Undelivered(_explained(error), reason="connect", unknown=not never) from None
+            kind = _KINDS.get(type(error).__name__, type(error).__name__)
+            raise Undelivered(explained(error, kind), reason="connect", unknown=not never) from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -230,31 +231,3 @@ _KINDS = {
     "WriteError": "the connection broke",
     "RemoteProtocolError": "the answer is not HTTP",
 }
-_TLS_HINTS = {
-    "certificate required": "; it wants a certificate of ours: set tls.client_cert",
-    "unknown ca": "; it does not know the authority that signed our tls.client_cert",
-    "wrong version number": "; is it http rather than https?",
-}
-_UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})  # OpenSSL's X509_V_ERR_…: self-signed, or signed by nobody we know
-
-
-def _explained(error: Exception) -> str:
-    """What went wrong on the way, in words that name no more than a host."""
-    causes = list(_causes(error))
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            hint = "; name the authority that signed it in tls.ca_file" if cause.verify_code in _UNKNOWN_AUTHORITY else ""
-            return f"its certificate is not accepted: {cause.verify_message}{hint}"
-        if isinstance(cause, ssl.SSLError) and cause.reason:
-            said = cause.reason.replace("_", " ").lower()
-            return f"the TLS handshake failed: {said}" + next((hint for key, hint in _TLS_HINTS.items() if key in said), "")
-    kind = _KINDS.get(type(error).__name__, type(error).__name__)
-    code = next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None)
-    said = os.strerror(code).lower() if code and code > 0 else str(error)
-    return kind + (f": {said[:200]}" if said and "://" not in said else "")
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

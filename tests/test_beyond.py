@@ -18,6 +18,7 @@ import nats
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from loopback import server
 from test_outbound_tls import pki
 from trips import delivery, unheard
 
@@ -244,6 +245,68 @@ def test_nobody_there_and_places_nothing_is_sent_to():
     )
 
 
+@contextmanager
+def over_tls(scheme, context):
+    """A server that speaks TLS with this context as this scheme has it; no more than it takes to begin."""
+    if scheme == "smtp":
+        with mail_server(tls_context=context) as (_, port):
+            yield port
+    else:
+        before = INFO % b'"tls_required":true' if scheme == "nats+tls" else b""
+        with deaf(context, b"220 hi\r\n", before) as (port, _):
+            yield port
+
+
+SPOKEN = {"smtp": ("", MAIL), "smtps": ("", MAIL), "syslog+tls": ("", {"message": "x"}), "nats+tls": ("/a", {})}
+
+
+@pytest.mark.parametrize("scheme", SPOKEN)
+def test_a_certificate_that_is_not_accepted_is_told_in_the_words_of_http(pki, scheme):
+    path, body = SPOKEN[scheme]
+    hint = "; name the authority that signed it in tls.ca_file"
+    with over_tls(scheme, server_side(pki)) as port:
+        said = f"its certificate is not accepted: unable to get local issuer certificate{hint}"
+        assert failed(f"{scheme}://127.0.0.1:{port}{path}", body) == (said, "connect", True, False)
+        said = "its certificate is not accepted: Hostname mismatch, certificate is not valid for 'localhost'."
+        ours = Tls(ca_file=str(pki / "ca.pem"))
+        assert failed(f"{scheme}://localhost:{port}{path}", body, tls=ours) == (said, "connect", True, False)
+
+
+@pytest.mark.parametrize("scheme, plain", [("smtps", "smtp"), ("syslog+tls", "syslog+tcp")])
+def test_tls_to_a_plain_port_says_which_address_it_probably_is(scheme, plain):
+    _, body = SPOKEN[scheme]
+    with deaf(says=b"220 hello there\r\n") as (port, _):
+        said = f"the TLS handshake failed: wrong version number; is it {plain} rather than {scheme}?"
+        assert failed(f"{scheme}://127.0.0.1:{port}", body) == (said, "connect", True, False)
+
+
+def test_a_mail_server_that_wants_our_certificate_says_so(pki):
+    mutual = server_side(pki)
+    mutual.load_verify_locations(pki / "ca.pem")
+    mutual.verify_mode = ssl.CERT_REQUIRED
+    hint = "it wants a certificate of ours: set tls.client_cert"
+    with server(lambda connection: connection.sendall(b"220 hi\r\n"), mutual) as port:
+        came = failed(f"smtps://127.0.0.1:{port}", MAIL, tls=Tls(ca_file=str(pki / "ca.pem")))
+    assert came == (f"the TLS handshake failed: tlsv13 alert certificate required; {hint}", "connect", True, False)
+
+
+@pytest.mark.parametrize(
+    "url, says, said",
+    [
+        ("smtp", b"", "the connection broke: Unexpected EOF received"),
+        ("smtps", b"", "the connection broke: Unexpected EOF received"),
+        ("smtp", b"220 hi\r\n", "the connection broke: Unexpected EOF received"),
+        ("nats", b"", "the connection broke: nats: empty response from server when expecting INFO message"),
+    ],
+)
+def test_a_server_that_leaves_before_anything_was_sent(pki, url, says, said):
+    path, body = SPOKEN.get(url, ("/a", {}))
+    context = server_side(pki) if url == "smtps" else None
+    with server(lambda connection: connection.sendall(says), context) as port:
+        came = failed(f"{url}://127.0.0.1:{port}{path}", body, tls=Tls(ca_file=str(pki / "ca.pem")))
+    assert came == (said, "connect", True, False)
+
+
 def test_a_subject_of_any_length_is_cut():
     with mail_server() as (box, port):
         began = time.monotonic()
@@ -253,8 +316,8 @@ def test_a_subject_of_any_length_is_cut():
 
 
 @contextmanager
-def deaf(context=None, says=b""):
-    """Takes connections, says something, and keeps what it hears of the first 64 KiB; closes nothing."""
+def deaf(context=None, says=b"", plain=b""):
+    """Takes connections, says something (`plain`: before TLS), and keeps what it hears of the first 64 KiB; closes nothing."""
     kept, heard = [], []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -266,6 +329,7 @@ def deaf(context=None, says=b""):
                 except OSError:
                     return
                 with suppress(OSError):
+                    made.sendall(plain)
                     made = context.wrap_socket(made, server_side=True) if context else made
                     kept.append(made)
                     made.sendall(says)
@@ -296,9 +360,11 @@ def test_a_receiver_that_does_not_say_goodbye_has_the_line_all_the_same(pki):
     assert heard[0].endswith(WRITTEN)
 
 
+INFO = b'INFO {"server_id":"x","version":"2.9.10","headers":true,"max_payload":1048576,%b}\r\n'
+
+
 def test_no_password_goes_to_a_server_that_does_not_ask_for_tls():
-    info = b'INFO {"server_id":"x","version":"2.9.10","headers":true,"max_payload":1048576,"auth_required":true}\r\n'
-    with deaf(says=info) as (port, heard):
+    with deaf(says=INFO % b'"auth_required":true') as (port, heard):
         said = "the server does not ask for TLS, and nats+tls sends nothing without"
         assert failed(f"nats+tls://127.0.0.1:{port}/a", {}, BASIC) == (said, "tls", False, False)
     assert b"hunter22" not in b"".join(heard)

@@ -23,7 +23,7 @@ from msgspec import Struct
 from ..errors import Undelivered
 from ..model import Request, Response
 from ..values import harmless
-from .parts import Target, connection, credentials, message, target, unsendable
+from .parts import Target, broken, connection, credentials, message, target, unsendable
 
 LONGEST_SUBJECT = 1000  # characters: to encode them takes time, and RFC 5322 has 998 in a line
 _ADDRESS = re.compile(r"[^\s<>,;:()\[\]\\\"@]+@[^\s<>,;:()\\\"@]+")
@@ -72,10 +72,8 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
         raise _refused([(each.code, f"{each.recipient}: {each.message}") for each in error.recipients]) from None
     except aiosmtplib.SMTPResponseException as error:
         raise _refused([(error.code, error.message)]) from None
-    except ssl.SSLError as error:
-        raise Undelivered(f"the TLS handshake failed: {str(error.reason).replace('_', ' ').lower()}", reason="connect") from None
     except (aiosmtplib.SMTPException, OSError) as error:
-        raise Undelivered(f"the connection broke: {error}", reason="connect", unknown=reached) from None
+        raise broken(error.__cause__ or error, to, unknown=reached) from None  # the library's own words name a port `None`
     finally:
         _end(client, sock)
         await asyncio.sleep(0)

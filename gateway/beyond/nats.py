@@ -19,7 +19,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from ..errors import Undelivered
 from ..model import Request, Response
-from .parts import connection, credentials, target, unsendable
+from .parts import broken, connection, credentials, target, unsendable
 
 FAREWELL = 0.3  # seconds
 NOT_SENT = frozenset({"authorization", "content-type"})
@@ -65,7 +65,7 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
             raise Undelivered(message, reason="tls", retryable=False) from None
         if "authorization" in str(error).lower():
             raise Undelivered("the server refuses us: authorization violation", reason="credentials", retryable=False) from None
-        raise Undelivered(f"the connection broke: {error}", reason="connect", unknown=begun) from None
+        raise broken(error, to, unknown=begun) from None
     finally:
         await _end(client)
     told = {"stream": stored.stream, "seq": stored.seq, "duplicate": bool(stored.duplicate)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 from msgspec import Struct
 
+from ..causes import explained
 from ..errors import Undelivered
 from ..model import Request
 from ..transport import connected
@@ -66,12 +66,12 @@ async def connection(to: Target, kind: socket.SocketKind = socket.SOCK_STREAM) -
     try:
         return await connected(asyncio.get_running_loop(), to.host, to.port, kind)
     except OSError as error:
-        raise Undelivered(f"no connection: {said_by(error)}", reason="connect") from None
+        raise Undelivered(explained(error, "no connection"), reason="connect") from None
 
 
-def said_by(error: OSError) -> str:
-    """The system's own words for what went wrong."""
-    return (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)).lower()
+def broken(error: BaseException, to: Target, *, unknown: bool) -> Undelivered:
+    """The connection broke, or never came to be over TLS. `unknown`: what was sent may have arrived."""
+    return Undelivered(explained(error, "the connection broke", to.scheme), reason="connect", unknown=unknown)
 
 
 def unsendable(said: str) -> Undelivered:

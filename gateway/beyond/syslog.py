@@ -15,9 +15,10 @@ from contextlib import suppress
 
 from msgspec import Struct
 
+from ..causes import explained
 from ..errors import Undelivered
 from ..model import Request, Response
-from .parts import connection, message, said_by, target, unsendable
+from .parts import Target, broken, connection, message, target, unsendable
 
 _SYSTEM = ["kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"]
 FACILITIES = [*_SYSTEM, "ntp", "audit", "alert", "clock", *(f"local{number}" for number in range(8))]
@@ -51,7 +52,7 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
     else:
         framed = b" ".join([str(len(line)).encode(), line]) if framing == "octets" else line.replace(b"\n", b" ") + b"\n"
         sock = await connection(to)
-        await _stream(sock, framed, context if to.scheme == "syslog+tls" else None, to.host)
+        await _stream(sock, framed, context if to.scheme == "syslog+tls" else None, to)
     return Response(status=200, text="written; nobody confirms it")
 
 
@@ -87,14 +88,14 @@ async def _datagram(sock: socket.socket, line: bytes) -> None:
         try:
             await asyncio.get_running_loop().sock_sendall(sock, line)
         except OSError as error:
-            raise Undelivered(f"it could not be written: {said_by(error)}", reason="connect") from None
+            raise Undelivered(explained(error, "it could not be written"), reason="connect") from None
 
 
-async def _stream(sock: socket.socket, framed: bytes, context: ssl.SSLContext | None, host: str) -> None:
+async def _stream(sock: socket.socket, framed: bytes, context: ssl.SSLContext | None, to: Target) -> None:
     """Write, end, and wait a moment for a receiver that breaks off: a line that is reset was not taken."""
     begun, writer = False, None
     try:
-        hostname = host if context is not None else None
+        hostname = to.host if context is not None else None
         reader, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=hostname)
         writer.transport.set_write_buffer_limits(0)  # so that `drain` waits until all of it is out
         begun = True
@@ -103,10 +104,8 @@ async def _stream(sock: socket.socket, framed: bytes, context: ssl.SSLContext | 
         with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL):
                 await _part(reader, writer)
-    except ssl.SSLCertVerificationError as error:
-        raise Undelivered(f"its certificate is not accepted: {error.verify_message}", reason="connect") from None
     except OSError as error:
-        raise Undelivered(f"the connection broke: {said_by(error)}", reason="connect", unknown=begun) from None
+        raise broken(error, to, unknown=begun) from None
     finally:
         if writer is not None:
             writer.transport.abort()
