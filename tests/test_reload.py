@@ -71,3 +71,19 @@ async def test_a_look_that_fails_stops_nobody_and_a_change_after_it_is_seen(pipe
                 await anyio.sleep(0.01)
         tasks.cancel_scope.cancel()
     assert reloads.loaded.problems == ()
+
+
+async def test_a_reload_shows_a_sink_the_new_secret_and_none_once_it_is_away(pipeline, tmp_path):
+    root, environment = tmp_path / "conf", {}
+    (root / "sinks.d").mkdir()
+    auth = "auth: { scheme: bearer, token: { env: TOKEN, optional: true } }"
+    (root / "sinks.d/s.yaml").write_text(f"title: S\n{auth}\nrequest: {{ url: https://sink.test, json: $ }}\n")
+    reloads = Reloads(pipeline, Worker(pipeline), lambda: load(root, dict(environment)), lambda: 1)
+    seen = []
+    for token in ("one1", "two2", ""):
+        environment["TOKEN"] = token
+        assert (await reloads.reload()).problems == ()
+        config = pipeline.config
+        found = config.auth_of("s")
+        seen.append(found and found.headers(config.secrets))
+    assert seen == [{"Authorization": "Bearer one1"}, {"Authorization": "Bearer two2"}, None]

@@ -19,6 +19,7 @@ from msgspec import Struct
 from ..errors import ConfigError, SecretUnset
 from ..expr import Sealed
 from ..model import Event
+from ..stages.authorize import Auth
 from ..values import Reference, Secrets
 from .files import KINDS, Source, below, catalogue_sources, is_idle, misplaced, read_sources, sources_in, sources_of, twins
 from .problems import Problem
@@ -60,6 +61,14 @@ class Config(Struct, frozen=True, dict=True, kw_only=True):
     def _scopes(self) -> dict[str, dict[str, Any]]:
         return {name: _scope(sink, self.secrets) for name, sink in self.sinks.items()}
 
+    def auth_of(self, sink: str) -> Auth | None:
+        """How we prove to a sink who we are; None also while it is `optional` and not set."""
+        return self._auths[sink]
+
+    @cached_property
+    def _auths(self) -> dict[str, Auth | None]:
+        return {name: None if _is_left_out(sink.auth, self.secrets) else sink.auth for name, sink in self.sinks.items()}
+
     @property
     def unverified(self) -> list[str]:
         """The sinks whose certificates are not checked."""
@@ -81,6 +90,10 @@ def _scope(sink: Sink, secrets: Secrets) -> dict[str, Any]:
         "secrets": {name: secrets.reveal(each) for name, each in sink.secrets.items() if not secrets.is_left_out(each)},
         "tables": sink.tables,
     }
+
+
+def _is_left_out(auth: Auth | None, secrets: Secrets) -> bool:
+    return auth is not None and any(map(secrets.is_left_out, auth.references()))
 
 
 def load(root: Path | None, environment: Mapping[str, str], *, dev: bool = False, tests: bool = False) -> Config:

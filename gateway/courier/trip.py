@@ -67,7 +67,7 @@ async def exchange(
 
 async def _proved(trip: Trip, request: Request) -> Response:
     """The answer to a request that proves who we are. A token that a sink refuses is replaced, once."""
-    auth, secrets = trip.sink.auth, trip.config.secrets
+    auth, secrets = trip.config.auth_of(trip.name), trip.config.secrets
     if not isinstance(auth, OAuth2):
         return await _signed(trip, authorize(auth, request, secrets))
     token = await _token(trip, auth)

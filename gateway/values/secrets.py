@@ -40,6 +40,7 @@ class Secrets:
     def __init__(self, environment: Mapping[str, str], root: Path | None = None) -> None:
         self._environment, self._root = environment, root
         self._found: dict[Reference, tuple[str, str]] = {}  # the value and why there is none; one of them is empty
+        self._left_out: dict[Reference, bool] = {}
         self._keys: dict[Reference, list[bytes]] = {}
         self._concealed: frozenset[str] = frozenset()
         self._passing: dict[str, float] = {}  # secrets of an hour, and when they are none any more
@@ -78,14 +79,11 @@ class Secrets:
 
     def is_left_out(self, reference: Reference) -> bool:
         """Whether it is optional and nothing is there. What is there and cannot be used is not left out: it is a mistake."""
-        if not reference.optional or (reference.earlier is not None and self.is_set(reference.earlier)):
+        if not reference.optional:
             return False
-        if reference.env is not None:
-            return not self._environment.get(reference.env, "").strip()
-        try:
-            return self._root is None or not (self._root / str(reference.file)).exists()
-        except OSError:
-            return False
+        if reference not in self._left_out:
+            self._left_out[reference] = not self._is_there(reference)
+        return self._left_out[reference]
 
     def is_set(self, reference: Reference) -> bool:
         """Whether there is a value."""
@@ -188,6 +186,16 @@ class Secrets:
         if reference.default:
             return reference.default, ""
         return "", f"{reference} (nothing stands behind {reference.prefix})" if value.strip() else str(reference)
+
+    def _is_there(self, reference: Reference) -> bool:
+        if reference.earlier is not None and self.is_set(reference.earlier):
+            return True
+        if reference.env is not None:
+            return bool(self._environment.get(reference.env, "").strip())
+        try:
+            return self._root is not None and (self._root / str(reference.file)).exists()
+        except OSError:
+            return True
 
     def _read(self, reference: Reference) -> str:
         if self._root is None:

@@ -76,3 +76,23 @@ def test_a_file_that_is_there_and_cannot_be_used_is_a_mistake(tmp_path, content)
     assert configured(tmp_path, {"URL": "https://sink.test"}).off == {}
     (tmp_path / "secrets/key.txt").write_bytes(content)
     assert list(configured(tmp_path, {"URL": "https://sink.test"}).off) == ["s"]
+
+
+def test_what_is_left_out_is_decided_when_the_files_are_loaded_and_anew_when_they_are_again(tmp_path):
+    text = SINK.replace("{ env: TOKEN, optional: true }", "{ file: token.txt, optional: true }")
+    (tmp_path / "secrets").mkdir()
+
+    def loaded():
+        configured(tmp_path, {})
+        (tmp_path / "sinks.d/s.yaml").write_text(text)
+        return load(tmp_path, {"URL": "https://sink.test"})
+
+    def shown(config):
+        auth = config.auth_of("s")
+        return auth and auth.headers(config.secrets), sorted(config.scope_of("s")["secrets"])
+
+    config, without = loaded(), (None, [])
+    for token in ("t0ken", "an0ther"):  # neither was there when it was loaded
+        (tmp_path / "secrets/token.txt").write_text(token)
+        (tmp_path / "secrets/key.txt").write_text("k3y")
+        assert (shown(config), shown(loaded())) == (without, ({"Authorization": f"Bearer {token}"}, ["key"]))
