@@ -202,5 +202,5 @@ def misplaced_options(thing: Provider | Sink | Settings) -> Iterator[Finding]:
         free.add("auth")
     for path, value in walk(thing):
         if isinstance(value, Reference) and value.optional and (path[0] not in free or path[-1] == "previous"):
-            hint = "take `optional` away, and set the variable where the gateway runs"
-            yield Finding((*path, "optional"), "this cannot be left out", hint)
+            to_do = "set the variable where the gateway runs" if value.env else "put the file into the secrets directory"
+            yield Finding((*path, "optional"), "this cannot be left out", f"take `optional` away, and {to_do}")
