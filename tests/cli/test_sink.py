@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -226,3 +227,18 @@ def test_a_token_is_shown_neither_where_it_is_got_nor_where_it_is_used(gateway, 
         '< 404\n< {"to": "/in", "by": "Bearer ***", "path": "/in"}\n\n'
         "trigger: would be a dead letter (answered 404)\n"
     )
+
+
+def test_a_syslog_receiver_that_does_not_take_us_is_heard_though_none_ever_answers(gateway, pki):
+    mutual = server_side(pki)
+    mutual.load_verify_locations(pki / "ca.pem")
+    mutual.verify_mode = ssl.CERT_REQUIRED
+    request = "request: { url: '{{ vars.url }}', json: { message: $.summary } }"
+    text = f"title: T\nvars: {{ url: {{ env: URL }} }}\ntls: {{ ca_file: '{pki}/ca.pem' }}\n{request}\n"
+    files = {"conf/sinks.d/s.yaml": text, "conf/gateway.yaml": "catalogue: false\n"}
+    with server(read_request, mutual) as port:
+        url = f"syslog+tls://127.0.0.1:{port}"
+        done = gateway("sink", "test", "s", "--action", "trigger", "--config", "conf", files=files, URL=url)
+    hint = "it wants a certificate of ours: set tls.client_cert"
+    said = f"the TLS handshake failed: tlsv13 alert certificate required; {hint}"
+    assert (done.code, done.out.splitlines()[-1]) == (1, f"trigger: would be tried again ({said})")
