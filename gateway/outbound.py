@@ -82,18 +82,8 @@ class Client:
                 if other is not None:
                     return await other(request, self._context(tls, certificate))
                 return await _exchange(self._under(tls, certificate), request, way)
-        except (TimeoutError, httpx2.TimeoutException):
-            raise Undelivered(f"no answer within {timeout:g} s", reason="timeout", unknown=way["sent"]) from None
-        except (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.InvalidURL, UnicodeError) as error:
-            raise Undelivered(
-                f"this request cannot be sent, its address or a header is malformed ({type(error).__name__})",
-                reason="unsendable",
-                retryable=False,
-            ) from None
-        except (httpx2.RequestError, OSError) as error:
-            never = isinstance(error, httpx2.ConnectError) or not isinstance(error, httpx2.RequestError)
-            kind = _KINDS.get(type(error).__name__, type(error).__name__)
-            raise Undelivered(explained(error, kind), reason="connect", unknown=not never) from None
+        except (httpx2.RequestError, httpx2.InvalidURL, UnicodeError, OSError) as error:
+            raise undelivered(error, timeout, sent=way["sent"]) from None
 
     async def close(self) -> None:
         """Close every connection."""
@@ -113,6 +103,18 @@ class Client:
 
             self._transports[key] = self._transport or Transport(self._context(tls, certificate), self._connections)
         return self._transports[key]
+
+
+def undelivered(error: Exception, timeout: float, *, sent: bool = True) -> Undelivered:
+    """What an error on the way means. `sent`: whether anything of the request was, so far as the transport tells."""
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+        return Undelivered(f"no answer within {timeout:g} s", reason="timeout", unknown=sent)
+    if isinstance(error, httpx2.LocalProtocolError | httpx2.UnsupportedProtocol | httpx2.InvalidURL | UnicodeError):
+        message = f"this request cannot be sent, its address or a header is malformed ({type(error).__name__})"
+        return Undelivered(message, reason="unsendable", retryable=False)
+    never = isinstance(error, httpx2.ConnectError) or not isinstance(error, httpx2.RequestError)
+    kind = _KINDS.get(type(error).__name__, type(error).__name__)
+    return Undelivered(explained(error, kind), reason="connect", unknown=not never)
 
 
 def _context(tls: Tls, certificate: str) -> ssl.SSLContext:
@@ -227,6 +229,7 @@ def _json(body: bytes) -> Any:
 
 _KINDS = {
     "ConnectError": "no connection",
+    "ConnectionRefusedError": "no connection",
     "ReadError": "the connection broke",
     "WriteError": "the connection broke",
     "RemoteProtocolError": "the answer is not HTTP",

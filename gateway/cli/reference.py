@@ -107,8 +107,8 @@ def _words(shape: Shape) -> str:
             return " or ".join(f"`{value}`" for value in values)
         case ListOf(item=item):
             return f"a list of {_words(shape_of(item))}"
-        case MapOf(value=value):
-            return f"a mapping to {_words(shape_of(value))}"
+        case MapOf(value=value, nullable=nullable):
+            return f"a mapping to {_words(shape_of(value))}{' or null' if nullable else ''}"
         case Custom(type=type_) | Keyed(type=type_):
             return next((word for kind, word in _KINDS.items() if issubclass(type_, kind)), _spaced(type_.__name__))
         case Tagged(key=key, members=members):

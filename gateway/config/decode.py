@@ -134,7 +134,8 @@ class _Decoding:
     def _map(self, value: Any, shape: MapOf, path: Place) -> Any:
         if not isinstance(value, dict):
             return self._mistyped(value, shape, path)
-        return {key: self.read(entry, shape.value, (*path, key)) for key, entry in value.items()}
+        bare = {key for key, entry in value.items() if entry is None and shape.nullable}
+        return {key: None if key in bare else self.read(entry, shape.value, (*path, key)) for key, entry in value.items()}
 
     def _either(self, value: Any, shape: Either, path: Place) -> Any:
         """The member that fits by kind; else the first type that can read it."""

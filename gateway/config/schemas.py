@@ -54,7 +54,7 @@ class _Schemas:
             Scalar: lambda shape: {"type": _TYPES[shape.type]},
             Choice: lambda shape: {"enum": list(shape.values)},
             ListOf: lambda shape: {"type": "array", "items": self.of(shape.item)},
-            MapOf: lambda shape: {"type": "object", "additionalProperties": self.of(shape.value)},
+            MapOf: lambda shape: {"type": "object", "additionalProperties": self._value(shape)},
             Tagged: lambda shape: {"anyOf": [self.of(member) for member in shape.members.values()]},
             Either: lambda shape: {"anyOf": [self.of(member) for member in shape.members]},
             Custom: self._defined,
@@ -64,6 +64,10 @@ class _Schemas:
     def of(self, annotation: Any) -> dict[str, Any]:
         shape = shape_of(annotation)
         return self.makers[type(shape)](shape)
+
+    def _value(self, shape: MapOf) -> dict[str, Any]:
+        value = self.of(shape.value)
+        return {"anyOf": [value, {"type": "null"}]} if shape.nullable else value
 
     def _defined(self, shape: Custom | Keyed) -> dict[str, Any]:
         name = shape.type.__name__

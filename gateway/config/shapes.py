@@ -38,9 +38,10 @@ class ListOf(Struct, frozen=True):
 
 
 class MapOf(Struct, frozen=True):
-    """`dict[str, value]`: the keys are the author's."""
+    """`dict[str, value]`: the keys are the author's. `nullable`: a value may be null, `dict[str, value | None]`."""
 
     value: Any
+    nullable: bool = False
 
 
 class Key(Struct, frozen=True):
@@ -113,7 +114,7 @@ def _composed(type_: Any) -> Shape:
     if origin in (tuple, frozenset) and args[1:] in ((), (...,)):
         return ListOf(args[0], origin)
     if origin in (dict, Mapping) and args[0] is str:
-        return MapOf(args[1])
+        return MapOf(args[1], type(None) in get_args(args[1]))
     raise TypeError(f"{type_} has no words in YAML")
 
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..errors import StoreError
 from ..model import Attempt, DeadItem, Decision, Delivery, Event, Incident, Receipt, State, Webhook
@@ -45,6 +46,20 @@ class Result(Struct, frozen=True, kw_only=True):
     memory: Mapping[str, Any] | None = None  # remembered for (incident, sink) from now on
     progress: Mapping[str, Any] | None = None  # the steps of this delivery that are done
     rest: float = 0.0  # seconds for which the sink is to be asked nothing more
+
+
+def claimed_next(result: Result) -> Delivery:
+    """The delivery of a result as it is claimed next, while its incident stays as it is: what every store makes of it."""
+    delivery = result.delivery
+    remembered = result.memory if delivery.incident is not None else None  # a notice has nothing to remember it for
+    return replace(
+        delivery,
+        memory=dict(delivery.memory if remembered is None else remembered),
+        progress=dict(delivery.progress if result.progress is None else result.progress),
+        attempts=delivery.attempts + (result.attempt is not None),  # a try that sent nothing is not counted
+        due_at=result.due_at,
+        verdict=result.verdict,
+    )
 
 
 class Steps(Struct, frozen=True, kw_only=True):

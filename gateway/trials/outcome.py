@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 
 class Outcome(Struct, frozen=True):
@@ -19,10 +19,14 @@ class Outcome(Struct, frozen=True):
 
 
 def differences(want: Any, got: Any, where: str) -> Iterator[str]:
-    """Where `got` does not hold what `want` names, each as a sentence. Mappings may hold more; everything else must be equal."""
-    if isinstance(want, dict) and isinstance(got, dict | None):
+    """
+    Where `got` does not hold what `want` names, each as a sentence. Mappings may hold more, but no key that is null in `want`, be
+    it null there too; everything else must be equal. UNSET is what is not there.
+    """
+    if isinstance(want, dict) and (isinstance(got, dict) or got is UNSET):
+        held = got if isinstance(got, dict) else {}
         for key, value in want.items():
-            yield from differences(value, (got or {}).get(key), f"{where}.{key}")
+            yield from differences(UNSET if value is None else value, held.get(key, UNSET), f"{where}.{key}")
     elif isinstance(want, list) and isinstance(got, list) and len(want) == len(got):
         for index, (one, other) in enumerate(zip(want, got, strict=True)):
             yield from differences(one, other, f"{where}[{index}]")
@@ -31,7 +35,7 @@ def differences(want: Any, got: Any, where: str) -> Iterator[str]:
 
 
 def shown(value: Any) -> str:
-    return "nothing" if value is None else msgspec.json.encode(value).decode()
+    return "nothing" if value is UNSET else msgspec.json.encode(value).decode()
 
 
 def counted(came: Sequence[str]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from errno import ECONNREFUSED
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,6 +13,7 @@ from urllib.parse import parse_qsl
 
 import anyio
 import msgspec
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ..config import Config
@@ -18,13 +21,15 @@ from ..config.schema import ExpectedDelivery, ExpectedRequest, SampleResponse, S
 from ..courier import bring
 from ..errors import GatewayError
 from ..expr import ExpressionError
-from ..model import Request, Response
+from ..model import Delivery, Request, Response
 from ..stages.render import inflate
-from ..store import Result
+from ..store import Result, claimed_next
 from .outcome import Outcome, counted, differences, shown
 from .samples import clock, delivery_of, written
 from .secrets import made_up
 
+# What the real client stumbles over where there is no answer.
+_NO_ANSWER = {"timeout": TimeoutError(), "connect": ConnectionRefusedError(ECONNREFUSED, "")}
 _UNTRIED = {"pending": "wait"}  # what a delivery was left in, of which no try is written down
 
 
@@ -48,16 +53,40 @@ def _failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator
         with TemporaryDirectory() as folder:
             pretended = replace(config, sinks={name: sink}, secrets=made_up(sink, test, Path(folder)))
             # with this die the delay of our own is nothing, so what is left is what the answer asks for
-            once = partial(bring, clock=now.timestamp, chance=lambda: -1.0, say=say)
-            results = anyio.run(once, pretended, client, name, deliveries)
+            once = partial(bring, pretended, client, name, chance=lambda: -1.0, say=say)
+            tried = anyio.run(_try, once, deliveries, now.timestamp(), test.tries)
     except (GatewayError, ExpressionError, ValueError) as error:
         yield str(error)
         return
+    if tried.tries < test.tries:
+        came = "; ".join(f"{result.state} ({result.verdict})" for result in tried.results)
+        yield f"tries: expected {test.tries}, but after {tried.tries} nothing is to be tried again: {came}"
     if test.expect.printed is not None:
         yield from differences([test.expect.printed], printed, "printed")
     if test.expect.requests is not None:
         yield from _request_failures(test.expect.requests, client.requests)
-    yield from _verdict_failures(test.expect, results, now.timestamp())
+    yield from _verdict_failures(test.expect, tried.results, tried.at)
+
+
+class _Tried(Struct, frozen=True):
+    """How often deliveries were tried, when for the last time, and what came of each."""
+
+    tries: int
+    at: float  # epoch seconds
+    results: list[Result]
+
+
+async def _try(once: Callable[..., Awaitable[list[Result]]], deliveries: list[Delivery], now: float, most: int) -> _Tried:
+    """As the gateway does it: what is left to do is claimed when it is due, as it was written down."""
+    results: dict[str, Result] = {}
+    for tries in range(most):
+        if not deliveries:
+            return _Tried(tries, now, list(results.values()))
+        now = max(now, *(delivery.due_at for delivery in deliveries))
+        came = await once(deliveries, clock=partial(float, now))
+        results |= {result.delivery.id: result for result in came}
+        deliveries = [claimed_next(result) for result in came if result.state == "pending"]
+    return _Tried(most, now, list(results.values()))
 
 
 def _verdict_failures(expect: ExpectedDelivery, results: Sequence[Result], now: float) -> Iterator[str]:
@@ -82,7 +111,10 @@ def _request_failures(wanted: Sequence[ExpectedRequest], requests: Sequence[Requ
         yield f"requests: expected {len(wanted)}, got {counted(came)}"
         return
     for index, (want, request) in enumerate(zip(wanted, requests, strict=True)):
-        yield from differences(_named(want), _sent(request), f"request {index + 1}")
+        named, sent = _named(want), _sent(request)
+        if "json" in named and "json" not in sent:
+            yield f"request {index + 1}.json: expected {shown(named.pop('json'))}, but its body is no JSON"
+        yield from differences(named, sent, f"request {index + 1}")
 
 
 def _named(want: ExpectedRequest) -> dict[str, Any]:
@@ -95,14 +127,10 @@ def _sent(request: Request) -> dict[str, Any]:
     headers, body = {name.lower(): value for name, value in request.headers.items()}, inflate(request)
     text = body.decode(errors="replace")
     form = dict(parse_qsl(text, keep_blank_values=True))
-    return {"method": request.method, "url": request.url, "headers": headers, "text": text, "json": _decoded(body), "form": form}
-
-
-def _decoded(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return None
+    sent = {"method": request.method, "url": request.url, "headers": headers, "text": text, "form": form}
+    with suppress(msgspec.DecodeError):
+        sent["json"] = msgspec.json.decode(body)
+    return sent
 
 
 class _Tokens:
@@ -116,16 +144,20 @@ class _Tokens:
 
 
 class _ScriptedClient:
-    """A client that keeps what it is given to send, and answers from a list; 200 at its end."""
+    """A client that keeps what it is given to send, and answers from a list, or fails as the real one does; 200 at its end."""
 
     def __init__(self, answers: Sequence[SampleResponse]) -> None:
         self.requests: list[Request] = []
         self.tokens = _Tokens()
         self._answers = list(answers)
 
-    async def send(self, request: Request, **_: Any) -> Response:
-        """The next answer."""
+    async def send(self, request: Request, *, timeout: float, **_: Any) -> Response:
+        """The next answer. Raises Undelivered where there is none."""
         self.requests.append(request)
         sample = self._answers.pop(0) if self._answers else SampleResponse()
+        if sample.no_answer is not None:
+            from ..outbound import undelivered  # noqa: PLC0415 - it brings the real client's library along, and few tests need it
+
+            raise undelivered(_NO_ANSWER[sample.no_answer], timeout)
         headers = {key.lower(): value for key, value in sample.headers.items()}
         return Response(status=sample.status, headers=headers, text=written(sample.text, sample.json), json=sample.json)

@@ -306,6 +306,27 @@ def test_an_annotation_without_words_in_yaml_is_a_mistake_of_ours(annotation: An
         shape_of(annotation)
 
 
+class Holey(Keys, frozen=True):
+    """A mapping whose values may be null, and one whose values may not."""
+
+    some: dict[str, str | None] = {}
+    all: dict[str, str] = {}
+
+
+def test_null_stands_only_where_an_annotation_says_so():
+    assert read("some: { a: null, b: x, c: }", Holey) == (Holey(some={"a": None, "b": "x", "c": None}), "")
+    assert read("some: { a: null, b: 1 }\nall: { c: null }", Holey) == (
+        None,
+        (
+            "a.yaml:1:21: some.b: expected text, got a number [type]\n    help: put it in quotes\n"
+            "a.yaml:2:8: all.c: has no value [no-value]\n    help: give it one, or remove the key"
+        ),
+    )
+    schema = json_schema(Holey, id="x", title="x")
+    for data in ({"some": {"a": None}}, {"some": {"a": 1}}, {"all": {"a": None}}):
+        assert jsonschema.Draft7Validator(schema).is_valid(data) is (data == {"some": {"a": None}})
+
+
 def test_a_walk_finds_every_value_that_reads_itself_and_every_reference():
     thing, _ = read(
         "title: x\ntimeout: 5s\nstart: 1m\nrate_limit: 1/s\nmap: { from: a }\n"

@@ -24,7 +24,7 @@ from store_examples import (
 
 from gateway.errors import StoreError
 from gateway.model import Attempt, Delivery
-from gateway.store import Result, Steps, open_store
+from gateway.store import Result, Steps, claimed_next, open_store
 
 pytestmark = pytest.mark.anyio
 
@@ -329,6 +329,22 @@ async def test_the_next_try_knows_the_progress_and_the_verdict(store):
     await record(store, tried(again, "pending", due_at=NOON + 9))
     (last,) = await claim(store, now=NOON + 9)
     assert last.progress == {"open": {"number": 7}}
+
+
+@pytest.mark.parametrize("action", ["trigger", "notice"])
+@pytest.mark.parametrize("sent", [True, False])
+@pytest.mark.parametrize("more", [{}, {"progress": {"open": True}, "memory": {"number": 7}}])
+async def test_a_result_says_what_is_claimed_next(store, action, sent, more):
+    await keep(store, an_event(action=action))
+    (first,) = await claim(store)
+    result = tried(first, "pending", due_at=NOON + 5, progress={"find": True}, memory={"found": 1}, verdict="503")
+    await record(store, result)
+    (second,) = await claim(store, now=NOON + 5)
+    assert second == claimed_next(result)
+    result = tried(second, "pending", due_at=NOON + 9, verdict="not yet", **more)
+    result = result if sent else replace(result, attempt=None)
+    await record(store, result)
+    assert await claim(store, now=NOON + 9) == [claimed_next(result)]
 
 
 async def test_memory_is_kept_for_the_incident_and_the_sink(store):

@@ -32,7 +32,7 @@ class SampleWebhook(Keys, frozen=True):
 
 class ExpectedEvent(Keys, frozen=True):
     """
-    What an event must have; what is not named may be anything.
+    What an event must have; what is not named may be anything. In `labels` and `details`, null says that a key must not be there.
 
     action: Its action.
     dedup_key: Its dedup key.
@@ -56,7 +56,7 @@ class ExpectedEvent(Keys, frozen=True):
     occurred_at: str | None = None
     url: str | None = None
     project: str | None = None
-    labels: dict[str, str] | None = None
+    labels: dict[str, str | None] | None = None
     details: Any = None
 
 
@@ -96,44 +96,52 @@ class SampleResponse(Keys, frozen=True):
     headers: Its headers.
     json: The body as data.
     text: The body as text.
+    no_answer: Why none comes. `timeout`: it was sent, and nobody knows whether it arrived; `connect`: there was no connection, so
+      it did not.
     """
 
     status: int = 200
     headers: dict[str, str] = {}
     json: Any = None
     text: str | None = None
+    no_answer: Literal["timeout", "connect"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.no_answer and (self.status, self.headers, self.json, self.text) != (200, {}, None, None):
+            raise ValueError("no_answer: where none comes, there is no status, header or body; take them away")
 
 
 class ExpectedRequest(Keys, frozen=True):
     """
-    What a request must have; what is not named may be anything.
+    What a request must have; what is not named may be anything, and what is named null must not be there.
 
     method: The HTTP method.
     url: The whole URL.
-    headers: Headers it must have.
-    json: The body as data: what is named must be there.
+    headers: Headers it must have; with null, one that it must not have.
+    json: The body as data: what is named must be there. A key that is null must not be there, nor as a null: where one is wanted,
+      write the whole body as `text`. In a list, null is itself.
     text: The body, to the letter.
-    form: Fields it must have.
+    form: Fields it must have; with null, one that it must not have.
     """
 
     method: str | None = None
     url: str | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str | None] = {}
     json: Any = None
     text: str | None = None
-    form: dict[str, str] | None = None
+    form: dict[str, str | None] | None = None
 
 
 class ExpectedDelivery(Keys, frozen=True):
     """
     What must come of it.
 
-    requests: The requests, in order; their number must be right.
+    requests: The requests of all tries, in order; their number must be right.
     printed: What a printing sink prints.
-    verdict: What the answer means for the delivery.
+    verdict: What the answer means for the delivery; that of the last try, as all that follows.
     verdicts: The same for each event of a batch.
     after: The seconds to wait that the answer asks for.
-    memory: What must be remembered for the incident and this sink by then.
+    memory: What must be remembered for the incident and this sink by then; with null, what must not.
     cancelled: Nothing is sent: no step applies.
     """
 
@@ -157,7 +165,8 @@ class SinkTest(Keys, frozen=True):
     memory: What earlier deliveries remembered.
     vars: Values for `vars`; the others are made up.
     responses: What the sink answers, in order; 200 where nothing is said.
-    now: The clock, RFC 3339.
+    tries: How often it is tried, each time when it is due, as long as there is reason to. To ask again after `wait` counts here.
+    now: The clock, RFC 3339, at the first try.
     expect: What must come of it.
     """
 
@@ -169,8 +178,11 @@ class SinkTest(Keys, frozen=True):
     memory: dict[str, Any] = {}
     vars: dict[str, str] = {}
     responses: list[SampleResponse] = []
+    tries: int = 1
     now: str | None = None
 
     def __post_init__(self) -> None:
+        if self.tries < 1:
+            raise ValueError(f"tries: {self.tries} is none; give at least 1")
         if (self.event is None) == (self.events is None):
             raise ValueError("give either event or events")
