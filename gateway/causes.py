@@ -11,7 +11,7 @@ _TLS_HINTS = {
     "unknown ca": "; it does not know the authority that signed our tls.client_cert",
 }
 _UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})  # OpenSSL's X509_V_ERR_…: self-signed, or signed by nobody we know
-_WITHOUT_TLS = {"https": "http", "smtps": "smtp", "syslog+tls": "syslog+tcp", "nats+tls": "nats"}
+_WITHOUT_TLS = {"https": "http", "smtps": "smtp", "syslog+tls": "syslog+tcp", "nats+tls": "nats", "kafka+tls": "kafka"}
 
 
 def explained(error: BaseException, kind: str, scheme: str = "https") -> str:

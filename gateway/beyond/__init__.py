@@ -33,6 +33,8 @@ SENDERS: Mapping[str, Sender] = {
     "syslog+tls": Sender("syslog", "", 6514),
     "nats": Sender("nats", "nats", 4222),
     "nats+tls": Sender("nats", "nats", 4222),
+    "kafka": Sender("kafka", "kafka", 9092),
+    "kafka+tls": Sender("kafka", "kafka", 9092),
 }
 Send = Callable[[Request, ssl.SSLContext], Coroutine[Any, Any, Response]]
 

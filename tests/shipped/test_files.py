@@ -91,7 +91,7 @@ def test_the_catalogue_is_what_the_issue_names():
     """
     assert sorted(CONFIG.providers) == sorted(named.split())
     sinks = """
-        splunk-hec splunk-hec-raw splunk-hec-ack email syslog nats datadog-events datadog-events-v2 datadog-logs elastic slack-webhook slack pagerduty opsgenie teams
+        splunk-hec splunk-hec-raw splunk-hec-ack email syslog nats kafka datadog-events datadog-events-v2 datadog-logs elastic slack-webhook slack pagerduty opsgenie teams
         discord loki otlp-logs alertmanager grafana-annotations github-issue jira servicenow statuspage twilio-sms ntfy json webhook
         webhook-timestamped webhook-standard template console
     """
