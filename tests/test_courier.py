@@ -97,6 +97,41 @@ def test_a_batch_that_is_refused_is_halved_until_the_poison_is_alone(answer, wan
     assert [result.delivery.id for result in results] == ["e1.s", "e2.s", "e3.s", "e4.s"]
 
 
+def naming(*poison):
+    """Takes what stands before the first poison, and says where that is, from 0."""
+
+    def answer(body):
+        bad = next((index for index, each in enumerate(body) if each in poison), None)
+        return httpx2.Response(200) if bad is None else httpx2.Response(400, json={"bad": bad})
+
+    return answer
+
+
+def test_a_batch_whose_first_bad_event_is_named_goes_on_behind_it_and_nothing_is_sent_twice():
+    receiver = Receiver(naming("s3", "s4", "s8"))
+    text = BATCH + "response: { items: { first_bad: $.bad } }\n"
+    results = brought(text, [delivery(number) for number in range(1, 9)], receiver)
+    states = ["delivered", "delivered", "dead", "dead", "delivered", "delivered", "delivered", "dead"]
+    assert [result.state for result in results] == states
+    assert [each[0] for each in receiver.bodies] == ["s1", "s4", "s5"]
+    assert results[2].verdict == "answered 400; item 2 is bad"
+
+
+def test_a_batch_of_bad_events_is_named_one_by_one_no_longer_than_its_claim():
+    receiver = Receiver(naming(*(f"s{number}" for number in range(1, 9))), takes=10.0)
+    text = BATCH + "response: { items: { first_bad: $.bad } }\n"
+    results = brought(text, [delivery(number) for number in range(1, 9)], receiver)
+    assert [result.state for result in results] == ["dead"] * 5 + ["pending"] * 3
+    assert receiver.now - NOW == patience(sink(text))
+
+
+def test_a_batch_of_which_some_was_taken_is_not_halved_where_the_file_says_so():
+    receiver = Receiver(answering(400))
+    text = BATCH + "response: { rules: [ { when: '{{ response.status == 400 }}', then: dead, halve: false } ] }\n"
+    results = brought(text, [delivery(number) for number in (1, 2, 3)], receiver)
+    assert (outcome(results), len(receiver.requests)) == ([("dead", 3)] * 3, 1)
+
+
 def test_an_event_that_cannot_be_rendered_leaves_the_batch_and_the_rest_goes():
     receiver = Receiver(answering(200))
     text = BATCH.replace("$.summary", '"{{ event.source }} is down"')

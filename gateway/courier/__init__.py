@@ -1,8 +1,8 @@
 """
 Bringing deliveries to one sink, once: render, authorize, send, judge, and say where that leaves each.
 
-A batch that is refused as a whole is halved until the poison is alone, for as long as the claim allows: what was not sent by
-then comes back untried.
+A batch that is refused as a whole is halved until the poison is alone, and one whose first bad event is named goes on behind
+that, for as long as the claim allows: what was not sent by then comes back untried.
 """
 
 from __future__ import annotations
@@ -166,15 +166,16 @@ async def _send(trip: Trip, deliveries: Sequence[Delivery], request: Request) ->
     began = trip.clock()
     if began > trip.until:
         return [too_late(trip, delivery) for delivery in deliveries]
-    judgements, response = await exchange(trip, request, trip.sink.response, len(deliveries))
+    judgements, response = await exchange(trip, request, trip.sink.response, deliveries)
     refused = judgements[0].verdict in ("split", "dead") and not judgements[0].own
     if refused and len(deliveries) > 1:
         middle = len(deliveries) // 2
         return [*await _send_together(trip, deliveries[:middle]), *await _send_together(trip, deliveries[middle:])]
-    return [
+    results = [
         settled(trip, delivery, judgement, began, response, batch=len(deliveries))
-        for delivery, judgement in zip(deliveries, judgements, strict=True)
+        for delivery, judgement in zip(deliveries, judgements, strict=False)
     ]
+    return results + await _send_together(trip, deliveries[len(judgements) :])
 
 
 __all__ = ["bring", "longest_waits", "patience", "visit"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -47,12 +47,13 @@ class Trip(Struct, frozen=True, kw_only=True):
 
 
 async def exchange(
-    trip: Trip, request: Request, answers: Answers, count: int, *, repeatable: bool = False
+    trip: Trip, request: Request, answers: Answers, deliveries: Sequence[Delivery], *, repeatable: bool = False
 ) -> tuple[list[Judgement], Response | None]:
     """
-    Authorize, sign, send and judge. What goes wrong on the way is a judgement too; its reason may quote the sink, and is no
-    more than that until it is `shown`. `repeatable`: sent twice it does no harm.
+    Authorize, sign, send and judge, as `judge` does. What goes wrong on the way is a judgement too; its reason may quote the
+    sink, and is no more than that until it is `shown`. `repeatable`: sent twice it does no harm.
     """
+    count = len(deliveries)
     try:
         response = await _proved(trip, request)
     except SecretUnset as error:
@@ -62,7 +63,7 @@ async def exchange(
             return [Judgement("dead", f"{error}; it may have arrived, and retry.unknown says dead", own=True)] * count, None
         verdict: Verdict = "park" if error.reason in OURS_TO_MEND else "retry" if error.retryable else "dead"
         return [Judgement(verdict, str(error), error.retry_after)] * count, None
-    return judge(answers, response, count, trip.clock()), response
+    return judge(answers, response, [delivery.event.id for delivery in deliveries], trip.clock()), response
 
 
 async def _proved(trip: Trip, request: Request) -> Response:

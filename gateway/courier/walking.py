@@ -81,7 +81,7 @@ async def _take(trip: Trip, delivery: Delivery, step: Step, walk: _Walk) -> Judg
         return None
     if trip.clock() > trip.until:
         return _LATE
-    (judgement,), walk.response = await exchange(trip, request, trip.sink.answers_to(step), 1, repeatable=step.every_try)
+    (judgement,), walk.response = await exchange(trip, request, trip.sink.answers_to(step), [delivery], repeatable=step.every_try)
     walk.rest = max(walk.rest, wished(judgement, walk.response))
     if judgement.verdict == "wait":
         return _waiting(trip, step, walk, judgement)

@@ -109,7 +109,7 @@ def answer(data: bytes) -> None:
     status = 200 + int.from_bytes(data[:2], "big") % 400
     head, _, text = data[2:].decode("latin-1").partition("\n")
     response = Response(status=status, headers={"retry-after": head, "x-ratelimit-reset": head}, text=text, json=None)
-    for each in judge(Answers(), response, 2, NOW):
+    for each in judge(Answers(), response, ["a", "b"], NOW):
         assert each.after is None or 0 <= each.after <= 3600
 
 

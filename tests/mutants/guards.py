@@ -444,7 +444,7 @@ MUTANTS = [
     ),
     Mutant(
         "a sink's Retry-After is not heeded",
-        "stages/deliver.py",
+        "stages/deliver/judging.py",
         'return Judgement("retry", reason, _retry_after(response, now))',
         'return Judgement("retry", reason, None)',
         f"{STAGES} -k 'retry or deliver'",

@@ -9,7 +9,7 @@ from gateway.config.decode import decode
 from gateway.config.schema import Sink
 from gateway.config.yaml import Document
 from gateway.model import Response
-from gateway.stages.deliver import Answers, Judgement, Limits, Retry, judge, next_state
+from gateway.stages.deliver import Answers, Judgement, Limits, Retry, Rule, judge, next_state
 from gateway.values import Duration
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +24,7 @@ def read(type, text):
 
 
 def judged(rules="rules: []", /, count=1, **response):
-    return judge(read(Answers, rules), Response(**response), count, NOW)
+    return judge(read(Answers, rules), Response(**response), [f"e{number}" for number in range(count)], NOW)
 
 
 BY_STATUS = {
@@ -266,3 +266,108 @@ def test_an_answer_whose_list_is_named_and_not_its_items_says_how_to_mend_it():
     reason = "answered 200, and the answer names 1 of 2 items; what `each` finds is a list: write [*] behind it"
     answer = {"status": 200, "json": {"items": [{"status": 201}, {"status": 201}]}}
     assert judged("items: { each: $.items }", count=2, **answer) == [Judgement("retry", reason)] * 2
+
+
+FIRST_BAD = "items: { first_bad: \"$['invalid-event-number']\" }"
+TAKEN = Judgement("delivered", "answered 400, and took all before the first bad item", own=True)
+
+
+@pytest.mark.parametrize(
+    "document, judgements",
+    [
+        ({"code": 6, "invalid-event-number": 0}, [Judgement("dead", "answered 400; item 0 is bad", own=True)]),
+        ({"invalid-event-number": 2}, [TAKEN, TAKEN, Judgement("dead", "answered 400; item 2 is bad", own=True)]),
+        ({"invalid-event-number": 3}, [Judgement("dead", "answered 400")] * 3),
+        ({"invalid-event-number": -1}, [Judgement("dead", "answered 400")] * 3),
+        ({"invalid-event-number": True}, [Judgement("dead", "answered 400")] * 3),
+        ({"invalid-event-number": "1"}, [Judgement("dead", "answered 400")] * 3),
+        ({"code": 5}, [Judgement("dead", "answered 400")] * 3),
+        (None, [Judgement("dead", "answered 400")] * 3),
+    ],
+)
+def test_where_the_first_bad_item_is_named_those_before_it_were_taken_and_those_behind_it_are_not_judged(document, judgements):
+    """Splunk's HEC: `invalid-event-number` is the first bad event, from 0; those before it are indexed."""
+    assert judged(FIRST_BAD, count=3, status=400, json=document) == judgements
+
+
+def test_a_rule_and_a_success_come_before_the_first_bad_item():
+    answer = {"code": 4, "invalid-event-number": 1}
+    rules = f'{FIRST_BAD}\nrules: [ {{ when: "{{{{ response.json.code == 4 }}}}", then: park }} ]'
+    assert judged(rules, count=3, status=400, json=answer) == [Judgement("park", "answered 400; rules[0] says park")] * 3
+    assert judged(FIRST_BAD, count=2, status=503, json=answer) == [Judgement("retry", "answered 503")] * 2
+    assert judged(FIRST_BAD, count=2, status=200, json=answer) == [Judgement("delivered", "answered 200")] * 2
+
+
+BY_ID = """
+items:
+  each: $.Failed[*]
+  id: $.Id
+  rules: [ { when: "{{ item.SenderFault }}", then: dead } ]
+"""
+
+
+@pytest.mark.parametrize(
+    "failed, judgements",
+    [
+        ([], [Judgement("delivered", "answered 200")] * 3),
+        (
+            [{"Id": "e2", "SenderFault": True}, {"Id": "e0", "status": 429}],
+            [
+                Judgement("retry", "item: 429", own=True),
+                Judgement("delivered", "answered 200"),
+                Judgement("dead", "item: no status; rules[0] says dead", own=True),
+            ],
+        ),
+        (
+            [{"Id": "e1"}],
+            [
+                TAKEN_AS_A_WHOLE := Judgement("delivered", "answered 200"),
+                Judgement("retry", "item: no status", own=True),
+                TAKEN_AS_A_WHOLE,
+            ],
+        ),
+        ([{"Id": "e7"}], [Judgement("retry", "answered 200, and the answer names an item 'e7' that was not sent")] * 3),
+        ([{}], [Judgement("retry", "answered 200, and the answer names an item '' that was not sent")] * 3),
+    ],
+)
+def test_where_items_are_named_by_id_those_that_are_not_named_were_taken(failed, judgements):
+    """As Amazon's SQS answers a batch (API reference, SendMessageBatch): `Failed`, each with the Id it was sent with."""
+    assert judged(BY_ID, count=3, status=200, json={"Failed": failed}) == judgements
+
+
+def test_an_answer_without_the_list_of_items_by_id_took_them_all_and_one_that_is_not_json_is_asked_again():
+    assert judged(BY_ID, count=2, status=200, json={}) == [Judgement("delivered", "answered 200")] * 2
+    reason = "answered 200, and the answer is not JSON, so that it names no items"
+    assert judged(BY_ID, count=2, status=200, text="<html>") == [Judgement("retry", reason)] * 2
+
+
+def test_a_rule_may_say_that_a_batch_is_not_to_be_halved():
+    rules = 'rules: [ { when: "{{ response.json.rejected > 0 }}", then: dead, halve: false } ]'
+    assert (
+        judged(rules, count=2, status=200, json={"rejected": 1})
+        == [Judgement("dead", "answered 200; rules[0] says dead", own=True)] * 2
+    )
+
+
+@pytest.mark.parametrize(
+    "items, complaint",
+    [
+        ("{ rules: [] }", "items: give one of each and first_bad"),
+        ("{ each: $.a, first_bad: $.b }", "items: give one of each and first_bad"),
+        ("{ first_bad: $.b, id: $.c }", "items: `id` and `rules` go with `each`"),
+        (
+            '{ first_bad: $.b, rules: [ { when: "{{ true }}", then: dead } ] }',
+            "items: `id` and `rules` go with `each`",
+        ),
+    ],
+)
+def test_items_say_one_thing(items, complaint):
+    document = Document("sink.yaml", f"items: {items}".encode())
+    assert decode(document, Answers) is None
+    assert [problem.message for problem in document.problems] == [complaint]
+
+
+def test_halving_goes_with_what_may_be_halved():
+    document = Document("sink.yaml", b'{ when: "{{ true }}", then: retry, halve: false }')
+    assert decode(document, Rule) is None
+    assert [problem.message for problem in document.problems] == ["only `dead` halves a batch; take it away"]
