@@ -176,6 +176,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     due_at: float = 0.0  # epoch seconds
     verdict: str = ""  # why it is where it is, in a sentence
+    again: bool = False  # it was delivered before, and is told again because its incident is still open
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):

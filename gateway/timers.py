@@ -1,4 +1,4 @@
-"""What happens because time passes: quiet incidents resolve, old rows are forgotten, deliveries to sinks that are gone die."""
+"""What happens because time passes: quiet incidents resolve, open ones are told again, old rows are forgotten."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EVERY = 5.0  # seconds between looks at the clock
 LARGEST_SLEW = 1.0  # seconds between two looks: a clock that is off by more was set
 PRUNE_EVERY = 60.0  # seconds
 CHUNK = 500  # rows at a time, so that nobody waits long for the writer
-MOST_CHUNKS = 20  # of quiet incidents at one look
+MOST_CHUNKS = 20  # at one look
 
 
 class Timers:
@@ -55,6 +55,7 @@ class Timers:
             await self._prune(now)
         if self._clock_was_set(now) or minute:
             await self._hasten(now)
+        await self._repeat(now)
         for _ in range(MOST_CHUNKS):
             found = await self.pipeline.store.quiet(now=now, limit=CHUNK)
             await asyncio.gather(*(self._resolve(incident, last, now) for incident, last in found))  # so they share a commit
@@ -75,6 +76,16 @@ class Timers:
             untried, longest = longest_waits(sink)
             if await self.pipeline.store.hasten(name, untried=untried, longest=longest, now=now):
                 self.pipeline.wake([name])
+
+    async def _repeat(self, now: float) -> None:
+        """Tell again what is still so, where a sink forgets it otherwise."""
+        sinks = self.pipeline.config.sinks
+        every = {name: float(sink.repeat_every) for name, sink in sinks.items() if sink.repeat_every is not None}
+        for _ in range(MOST_CHUNKS):
+            woken = await self.pipeline.store.repeat(every, now=now, limit=CHUNK)
+            if not woken:
+                break
+            self.pipeline.wake(woken)
 
     async def _resolve(self, incident: Incident, last: Event, now: float) -> None:
         text = rfc3339(datetime.fromtimestamp(now, UTC))

@@ -25,7 +25,7 @@ from ..stages.deliver import LONGEST_WAIT, Judgement
 from ..stages.render import Parcel, pack, render
 from ..store import Result, Steps
 from ..values import harmless
-from .holding import held, telling
+from .holding import held, repeating, telling
 from .trip import Trip, exchange, settled, too_late
 from .walking import walk
 
@@ -102,7 +102,9 @@ def longest_waits(sink: Sink) -> tuple[float, float]:
 async def _bring(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
     kept = {delivery.id: result for delivery in deliveries if (result := held(trip, delivery))}
     results = await _bring_now(trip, [delivery for delivery in deliveries if delivery.id not in kept])
-    return list(kept.values()) + ([telling(result) for result in results] if trip.sink.tells_late else results)
+    if trip.sink.tells_late:
+        results = [telling(result) for result in results]
+    return [*kept.values(), *(repeating(trip, result) for result in results)]
 
 
 async def _bring_now(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:

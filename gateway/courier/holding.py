@@ -1,4 +1,4 @@
-"""What is not sent now: tried too often, kept back by `escalate_after` or `fold`, or not its turn."""
+"""What is not sent now: tried too often, kept back by `escalate_after` or `fold`, or not its turn; and what is sent once more."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ TOLD = "escalated"  # remembered for an incident and a sink that waits before it
 
 def held(trip: Trip, delivery: Delivery) -> Result | None:
     """What becomes of a delivery that is not sent now; None where it goes."""
-    return _lost(trip, delivery) or _kept_back(trip, delivery) or _queued(trip, delivery)
+    return _over(delivery) or _lost(trip, delivery) or _kept_back(trip, delivery) or _queued(trip, delivery)
+
+
+def _over(delivery: Delivery) -> Result | None:
+    """What becomes of a repeat whose incident was resolved before its turn came; None for anything else."""
+    if not delivery.again or (delivery.incident is not None and delivery.incident.status != "resolved"):
+        return None
+    return Result(delivery=delivery, attempt=None, state="delivered", verdict="told before, and its incident is over")
 
 
 def _lost(trip: Trip, delivery: Delivery) -> Result | None:
@@ -80,6 +87,12 @@ def telling(result: Result) -> Result:
     """The result, and that this sink was told, or may have been: then it is told the end as well."""
     sent = result.attempt is not None or bool(result.progress)
     return _remembering(result) if sent and result.delivery.event.action == "trigger" else result
+
+
+def repeating(trip: Trip, result: Result) -> Result:
+    """The result, and that this is to be told again after a while: a trigger that arrived, where the sink wants it repeated."""
+    told = result.state == "delivered" and result.attempt is not None and result.delivery.event.action == "trigger"
+    return replace(result, again=trip.sink.repeat_every) if told and trip.sink.repeat_every is not None else result
 
 
 def _remembering(result: Result) -> Result:

@@ -46,6 +46,7 @@ class Result(Struct, frozen=True, kw_only=True):
     memory: Mapping[str, Any] | None = None  # remembered for (incident, sink) from now on
     progress: Mapping[str, Any] | None = None  # the steps of this delivery that are done
     rest: float = 0.0  # seconds for which the sink is to be asked nothing more
+    again: float = 0.0  # delivered: seconds after which it is to be told again, if its incident is open by then
 
 
 def claimed_next(result: Result) -> Delivery:
@@ -116,6 +117,13 @@ class Store(Protocol):
         """
         After the clock was set back: none of the sink's deliveries waits more than `longest` seconds from now, and none that was
         never tried more than `untried`; none holds its line since a time to come. Returns how many would have.
+        """
+
+    async def repeat(self, every: Mapping[str, float], *, now: float, limit: int) -> frozenset[str]:
+        """
+        Make up to `limit` deliveries pending again whose time to be told `again` has come: the last trigger that was delivered
+        of an incident that is not resolved. `every`: seconds, by the sinks that repeat; what others have waits until they do.
+        Returns the sinks that have something now.
         """
 
     async def settle(self, sinks: Sequence[str], *, now: float, ticks: float | None = None) -> int:

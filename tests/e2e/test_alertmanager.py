@@ -38,9 +38,9 @@ LABELS = {"alertname": "InstanceDown", "severity": "page", "instance": "db-1:910
 class Alertmanager:
     """The real thing, with its webhook receiver pointed at the gateway."""
 
-    def __init__(self, folder: Path, gateway: Gateway, token: str) -> None:
+    def __init__(self, folder: Path, gateway: Gateway, token: str, port: int = 0) -> None:
         assert BINARY is not None, "with CI=true prometheus-alertmanager must be installed"
-        self.url = f"http://127.0.0.1:{free_port()}"
+        self.url = f"http://127.0.0.1:{port or free_port()}"
         config = folder / "alertmanager.yml"
         config.write_text(CONFIG.format(url=gateway.url, token=token))
         listen = f"--web.listen-address={self.url.removeprefix('http://')}"
@@ -178,3 +178,34 @@ def reachable(url: str) -> bool:
     except OSError:
         time.sleep(0.1)
         return False
+
+
+@needs_alertmanager
+def test_an_alertmanager_that_was_restarted_and_has_forgotten_hears_again_of_what_is_open(tmp_path):
+    config = tmp_path / "conf"
+    (config / "sinks.d").mkdir(parents=True)
+    (config / "sinks.d" / "alertmanager.yaml").write_text("like: alertmanager\ntitle: Alertmanager\nrepeat_every: 10s\n")
+    port = free_port()
+    env = {"PROMETHEUS_TOKEN": "t0ken", "ALERTMANAGER_URL": f"http://127.0.0.1:{port}"}
+    alert = {"status": "firing", "labels": LABELS, "annotations": {}, "fingerprint": "f1"}
+    with Gateway(tmp_path, env=env, config=config) as gateway:
+        for life in ("first", "second"):
+            folder = tmp_path / life
+            folder.mkdir()
+            with Alertmanager(folder, gateway, "a token that opens nothing", port) as alertmanager:
+                if life == "first":
+                    assert gateway.post("/webhooks/prometheus", {"alerts": [alert]}, authorization="Bearer t0ken")[0] == 202
+                wait_for(f"the alert, in its {life} life", lambda: active(alertmanager) == ["critical"], seconds=40)
+                if life == "second":
+                    over = {"alerts": [alert | {"status": "resolved"}]}
+                    assert gateway.post("/webhooks/prometheus", over, authorization="Bearer t0ken")[0] == 202
+                    wait_for("its end", lambda: active(alertmanager) == [])
+        wait_for("every delivery", gateway.drained)
+        gateway.assert_conserved()
+        assert {each["state"] for each in gateway.all("deliveries")} == {"delivered"}
+
+
+def active(alertmanager: Alertmanager) -> list[str]:
+    """The severities of the alerts that fire there."""
+    _, found = call("GET", f"{alertmanager.url}/api/v2/alerts?active=true")
+    return [each["labels"]["severity"] for each in found]

@@ -443,6 +443,20 @@ MUTANTS = [
         "tests/test_courier.py",
     ),
     Mutant(
+        "an incident that is over is told again",
+        "courier/holding.py",
+        "if not delivery.again or (",
+        "if True or (",
+        "tests/test_repeats.py",
+    ),
+    Mutant(
+        "what is told again overtakes what is under way",
+        "store/sqlite/repeats.py",
+        "elif waits or sink not in look.every:",
+        "elif sink not in look.every:",
+        "tests/store/test_store_repeats.py",
+    ),
+    Mutant(
         "a sink's Retry-After is not heeded",
         "stages/deliver/judging.py",
         'return Judgement("retry", reason, _retry_after(response, now))',

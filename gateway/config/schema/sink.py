@@ -15,6 +15,8 @@ from ...stages.route import Match
 from ...values import Duration, Keys, Reference, Tls
 from .tests import SinkTest
 
+SHORTEST_REPEAT = 10.0  # seconds
+
 
 class Step(Keys, frozen=True):
     """
@@ -57,6 +59,8 @@ class Sink(Keys, frozen=True):
     escalate_after: Delivered only if the incident is still open by then; else cancelled.
     fold: A trigger whose incident is resolved before its turn comes is not told, and its resolve neither: of a storm that ends
       while the destination is down, nothing is left. What was told is always resolved.
+    repeat_every: A trigger that was delivered is told again so often while its incident is open or acknowledged, for a receiver
+      that forgets what it is not told of.
     retry: When to try again, and how often.
     limits: How much it takes at once.
     breaker: When to leave it alone for a while.
@@ -80,6 +84,7 @@ class Sink(Keys, frozen=True):
     steps: list[Step] = []
     escalate_after: Duration | None = None
     fold: bool = False
+    repeat_every: Duration | None = None
     retry: Retry = field(default_factory=Retry)
     limits: Limits = field(default_factory=Limits)
     breaker: Breaker = field(default_factory=Breaker)
@@ -91,6 +96,8 @@ class Sink(Keys, frozen=True):
             raise ValueError("give one of request, steps and print")
         if self.batch is not None and self.request is None:
             raise ValueError("batch goes with request; steps and print take one event at a time")
+        if self.repeat_every is not None and self.repeat_every < SHORTEST_REPEAT:
+            raise ValueError(f"repeat_every: the shortest is {SHORTEST_REPEAT:g}s; who is told more often hears nothing else")
         items = self.response.items.rules if self.response.items is not None else []
         if self.request is not None and any(rule.then == "wait" for rule in (*self.response.rules, *items)):
             raise ValueError("response: `wait` goes with steps: what was sent before a question must not be sent with it again")

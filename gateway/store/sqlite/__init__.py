@@ -22,6 +22,7 @@ from .disk import RESERVE, Disk
 from .file import Connect, check_whole, connect, hold, open_reader, open_writer, path_of, refusals, refuse_old
 from .prune import Ages, find, prune
 from .reader import Reader
+from .repeats import Look, repeat
 from .statements import SQL
 from .writer import BOUND, Writer
 
@@ -80,6 +81,9 @@ class SqliteStore:
         if "claimed" in states:
             raise ValueError("a claimed delivery cannot be released; its lease will expire")
         return await self._writer.do(release, Wish(sink=sink, ids=ids, states=states, now=now))
+
+    async def repeat(self, every: Mapping[str, float], *, now: float, limit: int) -> frozenset[str]:
+        return await self._writer.do(repeat, Look(every=every, now=now, limit=limit))
 
     async def settle(self, sinks: Sequence[str], *, now: float, ticks: float | None = None) -> int:
         return await self._writer.do(settle, (sinks, now, now if ticks is None else ticks))

@@ -124,7 +124,7 @@ def _next_due(db: apsw.Connection, ask: Ask) -> float | None:
 
 
 def _delivery(row: Row) -> Delivery:
-    id, seq, sink, event, incident, memory, progress, state, attempts, due_at, verdict = row
+    id, seq, sink, event, incident, memory, progress, state, attempts, due_at, verdict, again = row
     return Delivery(
         id=id,
         seq=seq,
@@ -137,6 +137,7 @@ def _delivery(row: Row) -> Delivery:
         attempts=attempts,
         due_at=due_at,
         verdict=verdict,
+        again=bool(again),
     )
 
 
@@ -162,17 +163,20 @@ def _rounds(calls: list[tuple[Sequence[Result], float]]) -> list[dict[str, Held]
 def _write(db: apsw.Connection, held: Mapping[str, Held]) -> list[str]:
     by_seq = {each.result.delivery.seq: each.result for each in held.values()}
     fenced = many(db, SQL["record"], [_result_row(each.result, each.now) for each in held.values()])
-    attempts, memories, tallies = [], [], Counter[tuple[str, str]]()
+    attempts, memories, repeats, tallies = [], [], [], Counter[tuple[str, str]]()
     for seq, earlier, incident_id in fenced:
         result = by_seq[seq]
         if result.attempt:
             attempts.append(_attempt_row(seq, earlier + result.delivery.attempts, result.attempt))
         if result.memory is not None and incident_id:
             memories.append((incident_id, result.delivery.sink, encode(result.memory)))
+        if result.again and incident_id:
+            repeats.append((incident_id, result.delivery.sink, seq, held[result.delivery.id].now + result.again))
         if result.state in ENDS:
             tallies[result.delivery.sink, result.state] += 1
     many(db, SQL["insert attempts"], attempts)
     many(db, SQL["remember"], memories)
+    many(db, SQL["tell again"], repeats)
     count(db, tallies)
     return [by_seq[seq].delivery.id for seq, *_ in fenced]
 

@@ -42,7 +42,7 @@ returning seq;
 
 -- name: claimed
 select deliveries.id, deliveries.seq, deliveries.sink, events.body, incidents.body, memory.body, deliveries.progress,
-       deliveries.state, deliveries.attempts, deliveries.due_at, deliveries.verdict
+       deliveries.state, deliveries.attempts, deliveries.due_at, deliveries.verdict, deliveries.again
 from json_each(:seqs) as wanted
 cross join deliveries on deliveries.seq = wanted.value
 join events on events.id = deliveries.event_id
@@ -62,6 +62,7 @@ set state = result.state,
                       else deliveries.held_since end,
     ended_at = case when result.state = 'pending' then null else result.now end,
     verdict = result.verdict,
+    again = iif(result.state in ('delivered', 'cancelled', 'dead'), 0, deliveries.again),
     progress = coalesce(result.progress, deliveries.progress)
 from result
 where deliveries.seq = result.seq and deliveries.id = result.id and deliveries.state = 'claimed'

@@ -1,0 +1,38 @@
+-- What a sink is told again while its incident is open.
+
+-- name: tell again
+insert into repeats (incident_id, sink, delivery, due_at)
+values (?, ?, ?, ?)
+on conflict (incident_id, sink) do update set delivery = excluded.delivery, due_at = excluded.due_at;
+
+-- name: due again
+-- A time further off than any sink repeats is of a clock that was ahead. What is unfinished of the line goes first.
+select repeats.incident_id, repeats.sink, told.seq,
+       coalesce(incidents.status, 'resolved') <> 'resolved' and told.state = 'delivered' as goes_on,
+       exists (
+           select 1 from deliveries as other
+           where other.sink = repeats.sink and other.line = told.line and other.state in ('pending', 'claimed', 'parked')
+       ) as waits
+from repeats
+left join deliveries as told on told.seq = repeats.delivery
+left join incidents on incidents.id = repeats.incident_id
+where repeats.due_at <= :now or repeats.due_at > :latest
+order by repeats.due_at
+limit :limit;
+
+-- name: put off
+update repeats set due_at = :at where incident_id = :incident and sink = :sink;
+
+-- name: tell no more
+with over (incident_id, sink) as (values (?, ?))
+delete from repeats where (incident_id, sink) in (select incident_id, sink from over);
+
+-- name: put back to be told again
+update deliveries
+set state = 'pending', due_at = :now, earlier = earlier + attempts, attempts = 0, held_since = null, ended_at = null,
+    verdict = 'its incident is still open', progress = x'7b7d', again = 1
+where seq in (select value from json_each(:seqs))
+returning sink;
+
+-- name: forget earlier tries
+delete from attempts where delivery in (select value from json_each(:seqs));
