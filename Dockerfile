@@ -2,8 +2,8 @@
 FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python -m venv /opt/gateway
-COPY requirements/run.lock requirements/run.lock
-RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/run.lock
+COPY requirements/image.lock requirements/image.lock
+RUN /opt/gateway/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/image.lock
 COPY pyproject.toml ./
 COPY gateway gateway
 COPY providers.d providers.d

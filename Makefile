@@ -69,6 +69,7 @@ senders:         ## install the senders of tests/e2e that run on Node (needs npm
 lock:            ## renew the locks (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build pyproject.toml -o requirements/run.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev pyproject.toml -o requirements/dev.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --all-extras -c requirements/dev.lock pyproject.toml -o requirements/image.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group bench -c requirements/dev.lock pyproject.toml -o requirements/bench.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build --group dev --group fuzz -c requirements/dev.lock pyproject.toml -o requirements/fuzz.lock
 
