@@ -115,6 +115,13 @@ def receiver() -> Iterator[Process]:
     yield from _running("benchmarks.receiver", "/")
 
 
+@contextmanager
+def hanging() -> Iterator[int]:
+    """A port where connections are taken, by the kernel, and nobody ever reads what is sent, or answers."""
+    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
+        yield int(listener.getsockname()[1])
+
+
 def _running(module: str, ready: str, *, database: bool = False) -> Iterator[Process]:
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as directory:
         port = free_port()
