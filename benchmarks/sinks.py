@@ -2,7 +2,7 @@
 The way out, measured: what waits is delivered to a local receiver and written down, in each form a request may have; beside
 a sink that hangs; and the memory that it takes. One run, its forms in turn in each round: read the ratios.
 
-`python -m benchmarks.sinks [--quick]` prints the table as Markdown, in about seven minutes, or one.
+`python -m benchmarks.sinks [--quick]` prints the table as Markdown, in about six minutes, or one.
 """
 
 from __future__ import annotations
