@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TextIO
 
-import msgspec
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from . import __version__
+from .log import Foreign, Log, Mask
 from .model import Attempt, Delivery, Incident, Receipt, Webhook
-from .values import harmless
 from .voice import Voice
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
@@ -56,109 +53,30 @@ _BUILD.labels(__version__).set(1)
 
 LONG_REST = 60.0  # seconds for which a sink may want nothing without that being worth a warning
 
-_hide: Callable[[str], str] = str
+_log = Log(_DROPPED.inc)
+_FOREIGN = Foreign(_log)
 
 
-def keep_quiet() -> None:
-    """Log nothing: what a command has to say it prints. `serve` sets the log up."""
-    structlog.configure(processors=[_dropped])
-
-
-def _dropped(*_: Any) -> Any:
-    raise structlog.DropEvent
-
-
-def set_up(*, dev: bool, mask: Callable[[str], str], stream: TextIO | None = None) -> None:
+def set_up(*, dev: bool, mask: Mask, stream: TextIO | None = None) -> None:
     """Log JSON lines to standard error; in dev mode on a terminal, lines for people. `mask` gives a text without our secrets."""
-    global _hide, _voice, _log  # noqa: PLW0603 - logging is the one thing a process has once
     finish()
     out = stream or sys.stderr
-    human = dev and out.isatty()
-    _hide, _voice = mask, Voice(out, _lines_lost)
-    structlog.configure(
-        processors=[_stamp, _mask, structlog.dev.ConsoleRenderer(colors=True)] if human else [_stamp, _as_json],
-        logger_factory=lambda *_: _Lines(_voice),
-        cache_logger_on_first_use=False,
-    )
+    _log.speak(Voice(out, _lines_lost), mask, for_people=dev and out.isatty())
     logging.getLogger().addHandler(_FOREIGN)
-    _log = structlog.get_logger().bind()  # once: to find it anew costs as much as a line
-
-
-class _Foreign(logging.Handler):
-    """What the libraries that we use have to say: a line like any other, not written by them to wherever they please."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        level = _log.error if record.levelno >= logging.ERROR else _log.warning
-        said = record.getMessage().partition("\n")[0]  # what follows quotes errors, and they quote payloads
-        message = _masked(said)[:500]  # cut first, half a secret would be left
-        error = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else ""
-        level("library.said", library=record.name, message=message, error=error)
-
-
-_FOREIGN = _Foreign(logging.WARNING)
 
 
 def finish() -> None:
     """Write what is left to be written; it may take a second where nobody reads."""
-    if _voice is not None:
-        _voice.close()
+    _log.close()
 
 
-class _Lines:
-    """What structlog writes to. One that cannot be written is lost."""
-
-    def __init__(self, voice: Voice) -> None:
-        self._voice = voice
-
-    def msg(self, line: str) -> None:
-        """Write one."""
-        if not self._voice.say(line):
-            _DROPPED.inc()
-
-    debug = info = warning = error = msg
+def conceal(mask: Mask) -> None:
+    """From now on every log line is masked by this."""
+    _log.mask = mask
 
 
 def _lines_lost(count: int) -> None:
     _log.error("log.lost", lines=count, message="nobody read the log for a while; these lines are lost")
-
-
-def conceal(mask: Callable[[str], str]) -> None:
-    """From now on every log line is masked by this."""
-    global _hide  # noqa: PLW0603 - as above
-    _hide = mask
-
-
-def _stamp(logger: Any, method: str, event: Any) -> Any:
-    return {"ts": f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z", "level": method, **event}
-
-
-def _mask(logger: Any, method: str, event: Any) -> Any:
-    return {key: _masked(value) for key, value in event.items()}
-
-
-def _masked(value: Any) -> Any:
-    if isinstance(value, str):
-        return harmless(_hide(value)).encode("utf-8", "backslashreplace").decode()  # half a surrogate pair cannot be written
-    if isinstance(value, list | tuple):
-        return [_masked(each) for each in value]
-    return value
-
-
-def _as_json(logger: Any, method: str, event: Mapping[str, Any]) -> str:
-    ordered = {"ts": event["ts"], "level": event["level"], "event": event["event"], **event}
-    try:
-        line = _encode(ordered).decode()
-    except UnicodeEncodeError:
-        line = ""
-    if line and line.isprintable() and "\\" not in line and _hide(line) == line:
-        return line  # as nearly always: there is nothing in it that must not be
-    line = _encode(_mask(logger, method, ordered)).decode()
-    return line.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")  # some readers take these for the end of the line
-
-
-_encode = msgspec.json.Encoder(enc_hook=str).encode
-_voice: Voice | None = None
-_log: Any = structlog.get_logger()
 
 
 @lru_cache(maxsize=4096)

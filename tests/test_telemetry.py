@@ -8,7 +8,6 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
-import structlog
 
 from gateway import telemetry
 from gateway.model import Attempt, DeadItem, Delivery, Event, Incident, Receipt, Told, Webhook
@@ -62,11 +61,9 @@ def _masked():
 
 @pytest.fixture
 def log():
-    before = structlog.get_config()
     telemetry.set_up(dev=False, mask=_masked(), stream=(stream := Log()))
     yield stream
     telemetry.set_up(dev=False, mask=str)
-    structlog.configure(**before)
 
 
 FACTS = {

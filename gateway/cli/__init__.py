@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import click
 
-from .. import __version__, telemetry
+from .. import __version__
 from ..errors import ConfigError, GatewayError
 from .doctor import doctor
 from .output import complain, print_problems
@@ -53,7 +53,6 @@ def gateway() -> None:
     \b
     Exit codes: 0 fine, 1 problems found, 2 used wrongly, 3 environment not ready.
     """
-    telemetry.keep_quiet()
 
 
 for command in COMMANDS:
