@@ -6,17 +6,17 @@ clock: one sender could fill the memory, or hold every connection.
 
 from __future__ import annotations
 
-from asyncio import TimerHandle, Transport
-from collections import deque
+from asyncio import TimerHandle
 from http import HTTPStatus
 from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
-from uvicorn.protocols.http.flow_control import CLOSE_HEADER, FlowControl
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .. import telemetry
 from .errors import Refusal
+from .flow import Together, Turns
 
 LARGEST_HEAD = 64 * 1024  # bytes that bring neither a head's end nor any of a body: headers, trailers, a chunk's extensions
 MOST_PIPELINED = 64  # requests that wait for the answer of the one before
@@ -27,55 +27,6 @@ REST = 75.0  # seconds between two requests: load balancers rest for 60 and must
 SHORT_REST = 5.0  # the same where half of the connections are in use
 LINGER = 1.0  # seconds in which who was refused may read why; closed with something unread, a connection loses what was written
 PARTING = 0.5  # seconds in which who rests when we go may still ask, and is told in the answer; closed at once, it meets a reset
-
-
-class Turns(FlowControl):
-    """Reads on only when no request waits for its turn."""
-
-    def __init__(self, transport: Transport, waiting: deque[Any]) -> None:
-        super().__init__(transport)
-        self._waiting = waiting
-
-    def resume_reading(self) -> None:
-        if not self._waiting:
-            super().resume_reading()
-
-
-class Together:
-    """
-    A request's way to its transport, on which the head of the answer waits for the body behind it: as two packets they cost the
-    loop a tenth of a webhook, and the sender another look.
-    """
-
-    __slots__ = ("_cycle", "_head", "_transport")
-
-    def __init__(self, transport: Any, cycle: Any) -> None:
-        self._transport, self._cycle = transport, cycle
-        self._head: bytes | None = b""
-
-    def write(self, data: bytes) -> None:
-        """Write, or keep the head. What is said before the answer, such as 100 Continue, is said at once."""
-        if self._head == b"" and self._cycle.response_started:
-            self._head = data
-        elif self._head:
-            self._transport.write(self._head + data)
-            self._head = None
-        else:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Write a head behind which nothing came."""
-        if self._head:
-            self.write(b"")
-
-    def close(self) -> None:
-        """Close, once all that was said is written."""
-        self.flush()
-        self._transport.close()
-
-    def is_closing(self) -> bool:
-        """Whether it takes no more."""
-        return bool(self._transport.is_closing())
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -380,8 +380,8 @@ MUTANTS = [
     Mutant("redirects are followed", "transport.py", "allow_redirects=False", "allow_redirects=True", "tests/test_outbound.py"),
     Mutant(
         "secrets in the log",
-        "telemetry.py",
-        "return harmless(_hide(value))",
+        "log.py",
+        "return harmless(self.mask(value))",
         "return harmless(value)",
         "tests/test_telemetry.py -k masked",
     ),

@@ -549,3 +549,53 @@ def test_while_requests_wait_for_their_turn_nothing_more_is_read(monkeypatch):
             read += connection.recv(65536)
         sender.join()
     assert max(waiting) < 1 << 19
+
+
+def pieces(connection, request):
+    """What came after a request, as it came: each read waits a moment longer than a packet takes."""
+    connection.settimeout(0.3)
+    connection.sendall(request)
+    found = []
+    with contextlib.suppress(TimeoutError):
+        while chunk := connection.recv(65536):
+            found.append(chunk)
+            time.sleep(0.02)
+    return found
+
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+def test_an_answer_is_one_piece_and_the_next_on_the_same_connection_too(monkeypatch):
+    with running_server(monkeypatch) as running, connected(running) as connection:
+        for _ in range(2):
+            (whole,) = pieces(connection, GET)
+            head, _, body = whole.partition(b"\r\n\r\n")
+            assert (head.splitlines()[0], body) == (b"HTTP/1.1 200 OK", b"0")
+
+
+def test_a_head_behind_which_nothing_comes_is_sent_all_the_same(monkeypatch):
+    async def nothing(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    async def broken(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        raise ValueError("in the middle")
+
+    with running_server(monkeypatch) as running, connected(running) as connection:
+        (whole,) = pieces(connection, GET.replace(b"GET", b"HEAD"))
+        assert whole.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert whole.endswith(b"\r\n\r\n")
+    for app, start in ((nothing, b"HTTP/1.1 204 No Content\r\n"), (broken, b"HTTP/1.1 200 OK\r\n")):
+        with running_server(monkeypatch, app=app) as running, connected(running) as connection:
+            (whole,) = pieces(connection, GET)
+            assert (whole.startswith(start), whole.endswith(b"\r\n\r\n")) == (True, True)
+
+
+def test_who_asks_whether_to_go_on_is_told_before_the_answer(monkeypatch):
+    asks = b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n"
+    with running_server(monkeypatch, PATIENCE=5.0) as running, connected(running) as connection:
+        assert pieces(connection, asks) == [b"HTTP/1.1 100 Continue\r\n\r\n"]
+        (whole,) = pieces(connection, b"abc")
+        assert whole.endswith(b"\r\n\r\n3")
