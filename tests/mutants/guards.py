@@ -201,7 +201,7 @@ MUTANTS = [
     ),
     Mutant(
         "any signature fits",
-        "signature.py",
+        "signature/spec.py",
         '        if not found:\n            raise Unverified(f"{self.signature.header} does not fit',
         '        if False:\n            raise Unverified(f"{self.signature.header} does not fit',
         "tests/test_signature.py",
@@ -215,14 +215,14 @@ MUTANTS = [
     ),
     Mutant(
         "an old signature counts",
-        "signature.py",
+        "signature/spec.py",
         "if abs(difference) > self.timestamp.tolerance:",
         "if False:",
         "tests/test_signature.py",
     ),
     Mutant(
         "a signature that comes twice counts",
-        "signature.py",
+        "signature/spec.py",
         '    if name.lower() in signed.repeated:\n        raise Unverified(f"{name} came',
         '    if False:\n        raise Unverified(f"{name} came',
         "tests/test_signature.py",

@@ -1,121 +1,18 @@
-"""
-The signature language, for both directions: what is signed, where the signature stands and how it is written are data.
-
-A spec verifies what comes in and signs what goes out; bytes go through untouched, and nothing here knows a vendor.
-"""
+"""Where a signature stands, how it is written, and what it is made with."""
 
 from __future__ import annotations
 
 import base64
-import difflib
 import hmac
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
-from typing import Any, Literal, Self
-from urllib.parse import parse_qsl
+from typing import Literal
 
-from msgspec import Struct
-
-from .errors import Unverified
-from .values import Duration, Keys, Reference, Secrets, check_secrets
-
-MOST_FIELDS = 1000  # of a form whose fields are signed
-_NAMED = r"[!#$%&*+.^_`|~0-9A-Za-z-]+"  # what a header may be called (RFC 9110), without the quote
-
-
-class Signed(Struct, frozen=True, dict=True):
-    """What may be signed: the body's exact bytes, the URL as called, headers by lower-case name."""
-
-    body: bytes
-    url: str = ""
-    headers: Mapping[str, str] = {}
-    repeated: frozenset[str] = frozenset()
-
-    @cached_property
-    def form(self) -> list[tuple[str, str]]:
-        """The fields of a form body, in byte order, each byte as the letter of that number (latin-1): nothing is lost."""
-        try:
-            pairs = parse_qsl(self.body.decode("latin-1"), keep_blank_values=True, encoding="latin-1", max_num_fields=MOST_FIELDS)
-        except ValueError:
-            raise Unverified(f"the form that is signed has more than {MOST_FIELDS} fields", reason="form") from None
-        return sorted(pairs)
-
-
-Part = Callable[[Signed, str, bytes], bytes]
-_PLACE = re.compile(r"\{\{\s*(.*?)\s*\}\}")
-_HEADER = re.compile(rf"""headers\[(['"])({_NAMED})\1\]""")
-_NAMES: dict[str, Part] = {
-    "body": lambda signed, timestamp, secret: signed.body,
-    "timestamp": lambda signed, timestamp, secret: timestamp.encode(),
-    "url": lambda signed, timestamp, secret: signed.url.encode(),
-    "secret": lambda signed, timestamp, secret: secret,
-    "form | sorted_pairs": lambda signed, timestamp, secret: "".join(key + value for key, value in signed.form).encode("latin-1"),
-}
-
-
-def raw(text: str) -> bytes:
-    """The bytes of a header's value: on the wire each was one letter (latin-1); what a test writes beyond that is UTF-8."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return text.encode(errors="replace")
-
-
-def check_header(name: str, prefix: str = "", key: str = "header") -> None:
-    """Raise ValueError for what is no header's name, or for what no value can begin with."""
-    if not re.fullmatch(_NAMED, name):
-        raise ValueError(f"{key}: {name!r} is no header's name")
-    if not re.fullmatch(r"(?! )[ -~]*", prefix):
-        raise ValueError(f"prefix: no header's value begins with {prefix!r}")
-
-
-class ByteTemplate:
-    """Bytes from literals and `{{ body }}`, `timestamp`, `url`, `secret`, `headers['…']`, `form | sorted_pairs`."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.headers: list[str] = []
-        pieces = _PLACE.split(text)
-        if any("{{" in literal or "}}" in literal for literal in pieces[::2]):
-            raise ValueError(f"{text!r} has braces that open or close nothing; a name stands between {{{{ and }}}}")
-        self._parts = [
-            self._name(piece) if index % 2 else _literal(piece) for index, piece in enumerate(pieces) if index % 2 or piece
-        ]
-
-    def _name(self, name: str) -> Part:
-        if name in _NAMES:
-            return _NAMES[name]
-        if found := _HEADER.fullmatch(name):
-            header = found[2].lower()
-            self.headers.append(header)
-            return lambda signed, timestamp, secret: raw(signed.headers.get(header, ""))
-        known = [*_NAMES, "headers['…']"]
-        near = difflib.get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"names here: {', '.join(known)}"
-        raise ValueError(f"unknown name {name!r} in what is signed; {hint}")
-
-    def __call__(self, signed: Signed, timestamp: str, secret: bytes) -> bytes:
-        return b"".join([part(signed, timestamp, secret) for part in self._parts])
-
-    def uses(self, name: str) -> bool:
-        """Whether it takes this name."""
-        return any(found.strip() == name for found in _PLACE.findall(self.text))
-
-    @classmethod
-    def read(cls, data: Any) -> Self:
-        if not isinstance(data, str):
-            raise ValueError(f"{data!r} is no text; put it in quotes")  # noqa: TRY004 - a ValueError is what `read` raises
-        return cls(data)
-
-    @classmethod
-    def schema(cls) -> dict[str, Any]:
-        return {"type": "string", "description": cls.__doc__}
-
-
-def _literal(text: str) -> Part:
-    return lambda signed, timestamp, secret: text.encode()
+from ..errors import Unverified
+from ..values import Duration, Keys, Reference, Secrets, check_secrets
+from .template import NAMES, ByteTemplate, Signed, check_header, raw
 
 
 class Place(Keys, frozen=True):
@@ -184,7 +81,7 @@ class AnySignature(Keys, frozen=True):
 
     def _unsafe(self) -> str:
         """What would let a stranger through."""
-        uses = {name for name in _NAMES for template in self.templates() if template.uses(name)}
+        uses = {name for name in NAMES for template in self.templates() if template.uses(name)}
         if not uses & {"body", "url", "form | sorted_pairs"}:
             return "signed: the body is not in it, so anybody could change it"
         if self.timestamp is None and "timestamp" in uses:
