@@ -354,8 +354,8 @@ MUTANTS = [
         "    if False:",
         f"{STAGES} -k 'deep or decode'",
     ),
-    Mutant("YAML of any depth", "config/yaml.py", "len(self.stack) >= DEEPEST", "False", "tests/config -k deep"),
-    Mutant("YAML aliases", "config/yaml.py", "if isinstance(event, yaml.AliasEvent):", "if False:", "tests/config -k alias"),
+    Mutant("YAML of any depth", "config/yaml/reading.py", "len(self.stack) >= DEEPEST", "False", "tests/config -k deep"),
+    Mutant("YAML aliases", "config/yaml/reading.py", "if isinstance(event, yaml.AliasEvent):", "if False:", "tests/config -k alias"),
     Mutant(
         "templates that print without end",
         "expr/templates.py",
