@@ -110,10 +110,7 @@ class Pipeline:
         results = await bring(self.config, self.client, sink, deliveries, clock, say=self.say, note=self.store.note, turn=turn)
         now = clock()
         await self._write_down(sink, results, now)
-        for each in results:
-            telemetry.delivery_tried(
-                each.delivery, each.attempt, state=each.state, verdict=each.verdict, due_in=each.due_at - now
-            )
+        telemetry.deliveries_tried(sink, results, now)
         return results
 
     async def _write_down(self, sink: str, results: Sequence[Result], now: float) -> None:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from . import __version__
 from .log import Foreign, Log, Mask
-from .model import Attempt, Delivery, Incident, Receipt, Webhook
+from .model import Incident, Receipt, Webhook
 from .voice import Voice
+
+if TYPE_CHECKING:
+    from .store import Result
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types for it
 REGISTRY = CollectorRegistry()
@@ -33,7 +37,13 @@ _INGEST = Histogram(
     "gateway_webhook_seconds", "Time from the body to the commit.", ["provider"], buckets=_SECONDS, registry=REGISTRY
 )
 _ATTEMPTS = Counter("gateway_attempts", "Tries of deliveries.", ["sink", "verdict", "code"], registry=REGISTRY)
-_ATTEMPT = Histogram("gateway_attempt_seconds", "Time one try took.", ["sink"], buckets=_SECONDS, registry=REGISTRY)
+_ATTEMPT = Histogram(
+    "gateway_attempt_seconds",
+    "Time one request took, with all the deliveries in it.",
+    ["sink"],
+    buckets=_SECONDS,
+    registry=REGISTRY,
+)
 _DELIVERIES = Gauge("gateway_deliveries", "Deliveries by state.", ["sink", "state"], registry=REGISTRY)
 _OWED = Gauge("gateway_deliveries_accepted", "Deliveries ever owed: the sum of gateway_deliveries.", ["sink"], registry=REGISTRY)
 _PAUSED = Gauge("gateway_sink_paused", "1 while a sink is left alone.", ["sink"], registry=REGISTRY)
@@ -127,12 +137,23 @@ def hands_shaken(webhook: Webhook, *, visited: bool) -> None:
     _log.info("webhook.handshake", provider=webhook.provider, webhook_id=webhook.id, visited=visited)
 
 
-def delivery_tried(delivery: Delivery, attempt: Attempt | None, *, state: str, verdict: str, due_in: float) -> None:
-    """One try of a delivery ended, or it was cancelled, or is to wait, untried."""
-    if attempt is not None:
-        code = f"{attempt.status // 100}xx" if attempt.status else "none"
-        _of(_ATTEMPTS, delivery.sink, attempt.verdict, code).inc()
-        _of(_ATTEMPT, delivery.sink).observe(attempt.seconds)
+def deliveries_tried(sink: str, results: Sequence[Result], now: float) -> None:
+    """One try of each of these ended, or it was cancelled, or is to wait, untried. What went in one request is one time."""
+    tries = [result.attempt for result in results if result.attempt is not None]
+    for (verdict, code), count in Tally((each.verdict, _code(each.status)) for each in tries).items():
+        _of(_ATTEMPTS, sink, verdict, code).inc(count)
+    for seconds in {each.at: each.seconds for each in tries}.values():
+        _of(_ATTEMPT, sink).observe(seconds)
+    for result in results:
+        _tried(result, now)
+
+
+def _code(status: int | None) -> str:
+    return f"{status // 100}xx" if status else "none"
+
+
+def _tried(result: Result, now: float) -> None:
+    delivery, attempt, state = result.delivery, result.attempt, result.state
     calm = state in ("delivered", "cancelled") or (attempt is None and state == "pending")
     level = "info" if calm else "error" if state == "dead" else "warning"
     getattr(_log, level)(
@@ -143,11 +164,11 @@ def delivery_tried(delivery: Delivery, attempt: Attempt | None, *, state: str, v
         action=delivery.event.action,
         number=attempt.number if attempt else 0,
         state=state,
-        verdict=verdict,
+        verdict=result.verdict,
         status=attempt.status if attempt else None,
         seconds=round(attempt.seconds, 6) if attempt else 0,
         batch=attempt.batch if attempt else 0,
-        retry_in=round(due_in, 3) if state == "pending" else None,
+        retry_in=round(result.due_at - now, 3) if state == "pending" else None,
     )
 
 

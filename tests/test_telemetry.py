@@ -8,9 +8,11 @@ import logging
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from gateway import telemetry
 from gateway.model import Attempt, DeadItem, Delivery, Event, Incident, Receipt, Told, Webhook
+from gateway.store import Result
 from gateway.values import Secrets
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -64,6 +66,11 @@ def log():
     telemetry.set_up(dev=False, mask=_masked(), stream=(stream := Log()))
     yield stream
     telemetry.set_up(dev=False, mask=str)
+
+
+def tried(delivery, attempt, state, verdict, due_in=0.0):
+    result = Result(delivery=delivery, attempt=attempt, state=state, verdict=verdict, due_at=1000.0 + due_in)
+    telemetry.deliveries_tried(delivery.sink, [result], 1000.0)
 
 
 FACTS = {
@@ -123,7 +130,7 @@ FACTS = {
         | {"message": "X-Token does not match", "status": 401, "client": "192.0.2.7"},
     ),
     "a try failed": (
-        lambda: telemetry.delivery_tried(OWED, TRY, state="pending", verdict="answered 503", due_in=4.56789),
+        lambda: tried(OWED, TRY, "pending", "answered 503", due_in=4.56789),
         {
             "level": "warning",
             "event": "delivery.tried",
@@ -136,7 +143,7 @@ FACTS = {
         | {"seconds": 0.123457, "batch": 1, "retry_in": 4.568},
     ),
     "a delivery was cancelled untried": (
-        lambda: telemetry.delivery_tried(OWED, None, state="cancelled", verdict="no step applies to it", due_in=-1.0),
+        lambda: tried(OWED, None, "cancelled", "no step applies to it"),
         {
             "level": "info",
             "event": "delivery.tried",
@@ -149,7 +156,7 @@ FACTS = {
         | {"seconds": 0, "batch": 0, "retry_in": None},
     ),
     "a delivery is dead": (
-        lambda: telemetry.delivery_tried(OWED, TRY, state="dead", verdict="answered 503, out of tries", due_in=-1.0),
+        lambda: tried(OWED, TRY, "dead", "answered 503, out of tries"),
         {
             "level": "error",
             "event": "delivery.tried",
@@ -314,3 +321,20 @@ def test_what_a_library_says_is_a_line_too_without_what_it_was_about(log):
         "message": "a task failed",
         "error": "ValueError",
     }
+
+
+def test_the_tries_of_a_batch_are_counted_one_by_one_and_their_time_once():
+    at = [Attempt(number=1, at=at, seconds=0.5, verdict="delivered", status=200, batch=2) for at in (7.0, 7.0, 8.0)]
+    lost = Attempt(number=1, at=9.0, seconds=1.0, verdict="retry", error="no connection")
+    owed = [replace(OWED, sink="batches") for _ in range(5)]
+    results = [
+        Result(delivery=delivery, attempt=attempt, state="delivered" if attempt in at else "pending")
+        for delivery, attempt in zip(owed, [*at, lost, None], strict=True)
+    ]
+    telemetry.deliveries_tried("batches", results, 10.0)
+    shown = telemetry.metrics({})[0].decode().splitlines()
+    assert [line for line in shown if 'sink="batches"' in line and ("_total{" in line or "_count{" in line)] == [
+        'gateway_attempts_total{code="2xx",sink="batches",verdict="delivered"} 3.0',
+        'gateway_attempts_total{code="none",sink="batches",verdict="retry"} 1.0',
+        'gateway_attempt_seconds_count{sink="batches"} 3.0',
+    ]

@@ -355,7 +355,9 @@ MUTANTS = [
         f"{STAGES} -k 'deep or decode'",
     ),
     Mutant("YAML of any depth", "config/yaml/reading.py", "len(self.stack) >= DEEPEST", "False", "tests/config -k deep"),
-    Mutant("YAML aliases", "config/yaml/reading.py", "if isinstance(event, yaml.AliasEvent):", "if False:", "tests/config -k alias"),
+    Mutant(
+        "YAML aliases", "config/yaml/reading.py", "if isinstance(event, yaml.AliasEvent):", "if False:", "tests/config -k alias"
+    ),
     Mutant(
         "templates that print without end",
         "expr/templates.py",
