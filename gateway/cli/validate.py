@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -37,7 +38,9 @@ def validate(paths: tuple[Path, ...], form: str) -> int:
     count = sum(map(_count, where))
     if not count:
         raise click.UsageError(f"there is no providers.d, sinks.d or YAML file in {', '.join(map(str, where))}")
+    gc.disable()  # what is read is kept to the end, and to look again and again for what is not takes a sixth of the time
     problems = check(where)
+    gc.enable()
     if form != "text":
         click.echo(FORMATS[form](problems, {}), nl=bool(problems) or form != "github")
     elif problems:

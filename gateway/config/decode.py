@@ -7,7 +7,7 @@ Each leaf is read once, by its type; a struct is built when all of its keys are.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from msgspec import structs
@@ -234,23 +234,35 @@ def _without_line(message: str, text: str) -> tuple[str, str]:
     return found[1], lines[int(found[2]) - 1].strip() if len(lines) > 1 else ""
 
 
-def walk(value: Any, path: Place = ()) -> Iterator[tuple[Place, Any]]:
+def walk(value: Any, path: Place = ()) -> list[tuple[Place, Any]]:
     """
     Every value of a custom type inside a decoded struct, and every Reference, with the path it has in YAML.
 
     A document comes whole; its `expressions()` gives what is in it.
     """
-    if is_custom(type(value)):
-        yield path, value
+    found: list[tuple[Place, Any]] = []
+    _walk(value, path, found)
+    return found
+
+
+_PLAIN = frozenset({str, int, float, bool, type(None)})  # most of what there is, above all in the tests of a file
+
+
+def _walk(value: Any, path: Place, found: list[tuple[Place, Any]]) -> None:
+    kind: Any = type(value)
+    if kind in _PLAIN:
+        return
+    if is_custom(kind):
+        found.append((path, value))
     elif isinstance(value, Keys):
         if isinstance(value, Reference):
-            yield path, value
-        shape = shape_of(type(value))
+            found.append((path, value))
+        shape = shape_of(kind)
         for key in shape.keys.values() if isinstance(shape, Keyed) else ():
-            yield from walk(getattr(value, key.field), (*path, key.name))
+            _walk(getattr(value, key.field), (*path, key.name), found)
     elif isinstance(value, dict):
         for name, entry in value.items():
-            yield from walk(entry, (*path, name))
+            _walk(entry, (*path, name), found)
     elif isinstance(value, list | tuple | frozenset):
         for index, entry in enumerate(value):
-            yield from walk(entry, (*path, index))
+            _walk(entry, (*path, index), found)

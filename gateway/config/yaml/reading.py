@@ -88,15 +88,18 @@ class Reading:
             self._stop(event, "size", f"the file has more than {MOST_NODES:,} values", "split it")
         if isinstance(event, yaml.CollectionStartEvent) and len(self.stack) >= DEEPEST:
             self._stop(event, "size", f"nested deeper than {DEEPEST} levels", "flatten it")
-        name = legible(str(getattr(event, "anchor", None)))
+        if event.anchor is not None:
+            self._refuse_anchor(event, legible(event.anchor))
+        if getattr(event, "tag", None) is not None:
+            self._refuse(event, "tag", *TAG)
+
+    def _refuse_anchor(self, event: Any, name: str) -> None:
         if isinstance(event, yaml.AliasEvent):
             hint = f'write the value itself; if it is text, put it in quotes: "*{name}"'
             self._refuse(event, "alias", f"`*{name}` is an alias, and there are none here", hint)
-        elif event.anchor is not None:
+        else:
             hint = "take it away; to share a whole file, use `like:`"
             self._refuse(event, "alias", f"`&{name}` is an anchor, and there are none here", hint)
-        if getattr(event, "tag", None) is not None:
-            self._refuse(event, "tag", *TAG)
 
     def _build(self, event: Any) -> None:
         if self.stack and self.stack[-1].wants_key():
