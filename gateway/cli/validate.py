@@ -39,8 +39,10 @@ def validate(paths: tuple[Path, ...], form: str) -> int:
     if not count:
         raise click.UsageError(f"there is no providers.d, sinks.d or YAML file in {', '.join(map(str, where))}")
     gc.disable()  # what is read is kept to the end, and to look again and again for what is not takes a sixth of the time
-    problems = check(where)
-    gc.enable()
+    try:
+        problems = check(where)
+    finally:
+        gc.enable()
     if form != "text":
         click.echo(FORMATS[form](problems, {}), nl=bool(problems) or form != "github")
     elif problems:
