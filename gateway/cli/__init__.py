@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from keyword import iskeyword
 from typing import NoReturn
 
 import click
 
 from .. import __version__
 from ..errors import ConfigError, GatewayError
-from .doctor import doctor
 from .output import complain, print_problems
-from .reference import reference
-from .reload import reload
-from .replay import replay
-from .schema import schema
-from .serve import serve
-from .show import show
-from .sink import sink
-from .test import test
-from .try_ import try_
-from .validate import validate
 
-COMMANDS = [serve, validate, test, try_, show, schema, reference, reload, replay, sink, doctor]
+COMMANDS = ("serve", "validate", "test", "try", "show", "schema", "reference", "reload", "replay", "sink", "doctor")
 
 FINE, PROBLEMS, USED_WRONGLY, NOT_READY = range(4)
 INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
 
 
-class Commands(click.Group):
-    """The commands in the order in which one meets them, not in that of the alphabet."""
+class Commands(Mapping[str, click.Command]):
+    """The commands by name. Each is imported when it is asked for: `serve` needs none of the others."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        plain = f"{name}_" if iskeyword(name) else name
+        command: click.Command = getattr(import_module(f".{plain}", __name__), plain)
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class Gateway(click.Group):
+    """Lists the commands in the order in which one meets them, not in that of the alphabet."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=Gateway, commands=Commands(), context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="gateway")
 def gateway() -> None:
     """
@@ -53,10 +62,6 @@ def gateway() -> None:
     \b
     Exit codes: 0 fine, 1 problems found, 2 used wrongly, 3 environment not ready.
     """
-
-
-for command in COMMANDS:
-    gateway.add_command(command)
 
 
 def main() -> NoReturn:
