@@ -125,6 +125,14 @@ def test_a_batch_of_bad_events_is_named_one_by_one_no_longer_than_its_claim():
     assert receiver.now - NOW == patience(sink(text))
 
 
+def test_hundreds_of_bad_events_are_named_one_by_one():
+    receiver = Receiver(naming(*(f"s{number}" for number in range(1, 601))))
+    text = DOOR + "batch: { events: 600, join: array }\nresponse: { items: { first_bad: $.bad } }\n"
+    results = brought(text, [delivery(number) for number in range(1, 601)], receiver)
+    assert {(result.state, result.verdict) for result in results} == {("dead", "answered 400; item 0 is bad")}
+    assert [len(body) for body in receiver.bodies] == list(range(600, 0, -1))
+
+
 def test_a_batch_of_which_some_was_taken_is_not_halved_where_the_file_says_so():
     receiver = Receiver(answering(400))
     text = BATCH + "response: { rules: [ { when: '{{ response.status == 400 }}', then: dead, halve: false } ] }\n"

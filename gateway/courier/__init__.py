@@ -138,15 +138,20 @@ async def _print(trip: Trip, delivery: Delivery) -> Result:
 
 
 async def _send_together(trip: Trip, deliveries: Sequence[Delivery]) -> list[Result]:
-    """One request for all of them, or as many as the batch's limits make of it."""
-    assert trip.sink.request is not None
-    began, results = trip.clock(), []
-    for parcel in _parcels(trip, deliveries):
-        if isinstance(parcel, Parcel):
-            results += await _send(trip, [deliveries[index] for index in parcel.indices], parcel.request)
-        else:
-            index, error = parcel
-            results.append(settled(trip, deliveries[index], Judgement("dead", f"render: {error}"), began, None))
+    """One request for all of them, or as many as the batch's limits make of it, until each is settled."""
+    results: list[Result] = []
+    while deliveries:
+        began, left = trip.clock(), []
+        for parcel in _parcels(trip, deliveries):
+            if isinstance(parcel, Parcel):
+                sent = [deliveries[index] for index in parcel.indices]
+                came = await _send(trip, sent, parcel.request)
+                results += came
+                left += sent[len(came) :]
+            else:
+                index, error = parcel
+                results.append(settled(trip, deliveries[index], Judgement("dead", f"render: {error}"), began, None))
+        deliveries = left
     return results
 
 
@@ -165,6 +170,7 @@ def _parcels(trip: Trip, deliveries: Sequence[Delivery]) -> Iterable[Parcel | tu
 
 
 async def _send(trip: Trip, deliveries: Sequence[Delivery], request: Request) -> list[Result]:
+    """What came of one request. Fewer results than deliveries: those behind the first bad one were not taken."""
     began = trip.clock()
     if began > trip.until:
         return [too_late(trip, delivery) for delivery in deliveries]
@@ -173,11 +179,10 @@ async def _send(trip: Trip, deliveries: Sequence[Delivery], request: Request) ->
     if refused and len(deliveries) > 1:
         middle = len(deliveries) // 2
         return [*await _send_together(trip, deliveries[:middle]), *await _send_together(trip, deliveries[middle:])]
-    results = [
+    return [
         settled(trip, delivery, judgement, began, response, batch=len(deliveries))
         for delivery, judgement in zip(deliveries, judgements, strict=False)
     ]
-    return results + await _send_together(trip, deliveries[len(judgements) :])
 
 
 __all__ = ["bring", "longest_waits", "patience", "visit"]
