@@ -328,6 +328,11 @@ items:
         ),
         ([{"Id": "e7"}], [Judgement("retry", "answered 200, and the answer names an item 'e7' that was not sent")] * 3),
         ([{}], [Judgement("retry", "answered 200, and the answer names an item '' that was not sent")] * 3),
+        ([{"Id": ["e1"]}], [Judgement("retry", """answered 200, and the answer names an item "['e1']" that was not sent""")] * 3),
+        (
+            [{"Id": "e1", "SenderFault": True}, {"Id": "e1", "status": 200}],
+            [TAKEN_AS_A_WHOLE, Judgement("dead", "item: no status; rules[0] says dead", own=True), TAKEN_AS_A_WHOLE],
+        ),
     ],
 )
 def test_where_items_are_named_by_id_those_that_are_not_named_were_taken(failed, judgements):

@@ -65,12 +65,12 @@ def _by_id(items: Items, scope: Mapping[str, Any], response: Response, ids: Sequ
         return [Judgement("retry", f"{taken.reason}, and the answer is not JSON, so that it names no items")] * len(ids)
     judgements = dict.fromkeys(ids, taken)
     for item in _found(items.each, response.json):
-        id = next(iter(_found(items.id, item)), "")
+        id = str(next(iter(_found(items.id, item)), ""))
         if id not in judgements:
-            return [
-                Judgement("retry", f"{taken.reason}, and the answer names an item {str(id)[:100]!r} that was not sent")
-            ] * len(ids)
-        judgements[id] = _item(items, {**scope, "item": item}, item, response, now)
+            reason = f"{taken.reason}, and the answer names an item {id[:100]!r} that was not sent"
+            return [Judgement("retry", reason)] * len(ids)
+        if judgements[id].verdict == "delivered":  # named twice, a refusal stands
+            judgements[id] = _item(items, {**scope, "item": item}, item, response, now)
     return list(judgements.values())
 
 
