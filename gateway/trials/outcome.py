@@ -23,7 +23,7 @@ def differences(want: Any, got: Any, where: str) -> Iterator[str]:
     Where `got` does not hold what `want` names, each as a sentence. Mappings may hold more, but no key that is null in `want`, be
     it null there too; everything else must be equal. UNSET is what is not there.
     """
-    if isinstance(want, dict) and (isinstance(got, dict) or got is UNSET):
+    if isinstance(want, dict) and (isinstance(got, dict) or (want and got is UNSET)):
         held = got if isinstance(got, dict) else {}
         for key, value in want.items():
             yield from differences(UNSET if value is None else value, held.get(key, UNSET), f"{where}.{key}")
