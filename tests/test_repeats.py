@@ -44,6 +44,22 @@ def test_a_repeat_whose_incident_is_over_is_not_sent_and_was_delivered_all_the_s
     assert receiver.requests == []
 
 
+@pytest.mark.parametrize("late", ["escalate_after: 1m", "fold: true", "escalate_after: 1m\nfold: true"])
+@pytest.mark.parametrize("status", ["open", "acknowledged"])
+def test_what_was_kept_back_once_is_told_again_as_anything_else(late, status):
+    again = replace(delivery(status=status, memory={"escalated": True}), again=True)
+    (result,) = brought(REPEATING + late, [again], Receiver(answering(200)))
+    assert (result.state, result.verdict, result.again) == ("delivered", "answered 200", 300.0)
+
+
+def test_a_repeat_for_which_there_is_nothing_to_do_was_delivered_all_the_same():
+    text = "title: T\nrepeat_every: 5m\nsteps:\n  - name: open\n    when: '{{ not memory.key }}'\n    request: { url: https://sink.test/in }\n"
+    again = replace(delivery(memory={"key": "K-1"}), again=True)
+    (result,) = brought(text, [again], Receiver(answering(200)))
+    said = "told before; this time, no step applies to it"
+    assert result == Result(delivery=again, attempt=None, state="delivered", verdict=said, again=300.0)
+
+
 def test_what_was_never_told_is_sent_though_its_incident_is_over():
     (result,) = brought(REPEATING, [delivery(status="resolved")], Receiver(answering(200)))
     assert (result.state, result.verdict) == ("delivered", "answered 200")

@@ -43,10 +43,10 @@ def _kept_back(trip: Trip, delivery: Delivery) -> Result | None:
     What becomes of a delivery that `escalate_after` or `fold` keeps back; None where it goes now.
 
     A trigger waits, and is told only if its incident is open by then; folded, if it is not resolved by then. What follows it
-    waits behind it, as always, and is told only if the trigger was.
+    waits behind it, as always, and is told only if the trigger was. What is told again was told: it waits no more.
     """
     wait, event, told = trip.sink.escalate_after, delivery.event, TOLD in delivery.memory
-    if delivery.incident is None or not trip.sink.tells_late:
+    if delivery.incident is None or not trip.sink.tells_late or delivery.again:
         return None
     if event.action != "trigger":
         return None if told else cancelled(delivery, "its incident was never told to this sink")
@@ -90,9 +90,15 @@ def telling(result: Result) -> Result:
 
 
 def repeating(trip: Trip, result: Result) -> Result:
-    """The result, and that this is to be told again after a while: a trigger that arrived, where the sink wants it repeated."""
-    told = result.state == "delivered" and result.attempt is not None and result.delivery.event.action == "trigger"
-    return replace(result, again=trip.sink.repeat_every) if told and trip.sink.repeat_every is not None else result
+    """
+    The result, and that this is to be told again after a while: a trigger that arrived, where the sink wants it repeated. Where
+    there is nothing to do this time, what arrived before has arrived all the same.
+    """
+    every, repeated = trip.sink.repeat_every, result.delivery.again
+    if repeated and result.state == "cancelled":
+        result = replace(result, state="delivered", verdict=f"told before; this time, {result.verdict}")
+    due = result.state == "delivered" and result.delivery.event.action == "trigger"
+    return replace(result, again=every) if due and every is not None else result
 
 
 def _remembering(result: Result) -> Result:
