@@ -71,6 +71,17 @@ async def test_the_trigger_that_was_told_last_is_told_again(store):
     assert ids(await claim(store, now=NOON + 400)) == ["e2.splunk"]
 
 
+async def test_an_older_trigger_that_arrives_late_is_not_the_one_that_is_told_again(store):
+    await keep(store, an_event())
+    await told(store, state="pending", again=0.0)
+    await keep(store, an_event("e2"))
+    late, newer = await claim(store, now=NOON + 901)
+    await store.record([tried(newer, at=NOON + 902, again=300.0)], now=NOON + 902)
+    await store.record([tried(late, at=NOON + 932, again=300.0)], now=NOON + 932)
+    assert await repeat(store, NOON + 1232) == {"splunk"}
+    assert ids(await claim(store, now=NOON + 1232)) == ["e2.splunk"]
+
+
 @pytest.mark.parametrize("state", ["pending", "parked"])
 async def test_nothing_is_told_again_while_something_newer_of_its_line_is_unfinished(store, state):
     await keep(store, an_event())

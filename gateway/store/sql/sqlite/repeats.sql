@@ -1,9 +1,10 @@
 -- What a sink is told again while its incident is open.
 
 -- name: tell again
+-- An older trigger that held up its line for too long may arrive after a newer one: it is not what is so.
 insert into repeats (incident_id, sink, delivery, due_at)
 values (?, ?, ?, ?)
-on conflict (incident_id, sink) do update set delivery = excluded.delivery, due_at = excluded.due_at;
+on conflict (incident_id, sink) do update set delivery = max(delivery, excluded.delivery), due_at = excluded.due_at;
 
 -- name: due again
 -- A time further off than any sink repeats is of a clock that was ahead. What is unfinished of the line goes first.
