@@ -91,13 +91,14 @@ def telling(result: Result) -> Result:
 
 def repeating(trip: Trip, result: Result) -> Result:
     """
-    The result, and that this is to be told again after a while: a trigger that arrived, where the sink wants it repeated. Where
-    there is nothing to do this time, what arrived before has arrived all the same.
+    The result, and that this is to be told again after a while: a trigger that arrived, where the sink wants it repeated, also if
+    it died this time. Where there is nothing to do this time, what arrived before has arrived all the same.
     """
     every, repeated = trip.sink.repeat_every, result.delivery.again
     if repeated and result.state == "cancelled":
         result = replace(result, state="delivered", verdict=f"told before; this time, {result.verdict}")
-    due = result.state == "delivered" and result.delivery.event.action == "trigger"
+    arrived = result.state == "delivered" or (result.state == "dead" and repeated)
+    due = arrived and result.delivery.event.action == "trigger"
     return replace(result, again=every) if due and every is not None else result
 
 

@@ -46,7 +46,7 @@ class Result(Struct, frozen=True, kw_only=True):
     memory: Mapping[str, Any] | None = None  # remembered for (incident, sink) from now on
     progress: Mapping[str, Any] | None = None  # the steps of this delivery that are done
     rest: float = 0.0  # seconds for which the sink is to be asked nothing more
-    again: float = 0.0  # delivered: seconds after which it is to be told again, if its incident is open by then
+    again: float = 0.0  # delivered, now or before: seconds after which it is to be told again, if its incident is open by then
 
 
 def claimed_next(result: Result) -> Delivery:

@@ -120,7 +120,27 @@ async def test_each_sink_goes_by_its_own_time_and_no_look_takes_more_than_its_li
     await conserved(store)
 
 
-async def test_what_died_or_parked_when_it_was_told_again_is_told_no_more_until_it_arrives(store):
+async def test_what_died_when_it_was_told_again_is_a_dead_letter_until_it_is_told_again(store):
+    await keep(store, an_event())
+    await told(store)
+    await repeat(store, NOON + 300)
+    await told(store, at=NOON + 300, state="dead")
+    assert ((await conserved(store))["splunk"]["dead"], await repeat(store, NOON + 599)) == (1, frozenset())
+    assert await repeat(store, NOON + 600) == {"splunk"}
+    sums = (await conserved(store))["splunk"]
+    assert (sums["dead"], sums["delivered"], sums["pending"]) == (0, 0, 1)
+    await told(store, at=NOON + 600)
+    sums = (await conserved(store))["splunk"]
+    assert (sums["dead"], sums["delivered"], sums["pending"]) == (0, 1, 0)
+
+
+async def test_what_died_and_never_arrived_is_not_told_again(store):
+    await keep(store, an_event())
+    await told(store, state="dead", again=0.0)
+    assert await repeat(store, NOON + 10_000) == frozenset()
+
+
+async def test_what_parked_when_it_was_told_again_is_told_no_more_until_it_arrives(store):
     await keep(store, an_event())
     await told(store)
     await repeat(store, NOON + 300)

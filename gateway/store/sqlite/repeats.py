@@ -29,9 +29,9 @@ def repeat(db: apsw.Connection, looks: list[Look]) -> list[frozenset[str]]:
 
 def _repeat(db: apsw.Connection, look: Look) -> frozenset[str]:
     latest = look.now + max(look.every.values(), default=0.0) + LATER
-    over, again = [], []
+    over, again, told = [], [], Counter[tuple[str, str]]()
     names = {"now": look.now, "latest": latest, "limit": look.limit}
-    for incident, sink, seq, goes_on, waits in once(db, SQL["due again"], names):
+    for incident, sink, seq, state, goes_on, waits in once(db, SQL["due again"], names):
         if not goes_on:
             over.append((incident, sink))
         elif waits or sink not in look.every:
@@ -39,8 +39,9 @@ def _repeat(db: apsw.Connection, look: Look) -> frozenset[str]:
         else:
             over.append((incident, sink))  # until it has been told
             again.append(seq)
+            told[sink, state] += 1
     many(db, SQL["tell no more"], over)
     once(db, SQL["forget earlier tries"], {"seqs": seqs(again)})
-    told = Counter(sink for (sink,) in once(db, SQL["put back to be told again"], {"now": look.now, "seqs": seqs(again)}))
-    count(db, Counter({(sink, "delivered"): -number for sink, number in told.items()}))
-    return frozenset(told)
+    once(db, SQL["put back to be told again"], {"now": look.now, "seqs": seqs(again)})
+    count(db, Counter({ended: -number for ended, number in told.items()}))
+    return frozenset(sink for sink, _ in told)

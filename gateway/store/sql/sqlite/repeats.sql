@@ -7,9 +7,10 @@ values (?, ?, ?, ?)
 on conflict (incident_id, sink) do update set delivery = max(delivery, excluded.delivery), due_at = excluded.due_at;
 
 -- name: due again
--- A time further off than any sink repeats is of a clock that was ahead. What is unfinished of the line goes first.
-select repeats.incident_id, repeats.sink, told.seq,
-       coalesce(incidents.status, 'resolved') <> 'resolved' and told.state = 'delivered' as goes_on,
+-- A time further off than any sink repeats is of a clock that was ahead. What is unfinished of the line goes first. What died when
+-- it was told again may arrive this time.
+select repeats.incident_id, repeats.sink, told.seq, told.state,
+       coalesce(incidents.status, 'resolved') <> 'resolved' and told.state in ('delivered', 'dead') as goes_on,
        exists (
            select 1 from deliveries as other
            where other.sink = repeats.sink and other.line = told.line and other.state in ('pending', 'claimed', 'parked')
@@ -32,8 +33,7 @@ delete from repeats where (incident_id, sink) in (select incident_id, sink from 
 update deliveries
 set state = 'pending', due_at = :now, earlier = earlier + attempts, attempts = 0, held_since = null, ended_at = null,
     verdict = 'its incident is still open', progress = x'7b7d', again = 1
-where seq in (select value from json_each(:seqs))
-returning sink;
+where seq in (select value from json_each(:seqs));
 
 -- name: forget earlier tries
 delete from attempts where delivery in (select value from json_each(:seqs));
