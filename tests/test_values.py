@@ -315,6 +315,24 @@ def test_of_an_address_that_is_secret_what_its_receiver_sees_is_masked_too():
     assert {text: secrets.mask(text) for text in texts} == texts
 
 
+def test_the_words_in_an_address_that_is_secret_stay_in_what_goes_on_to_be_read():
+    given = {
+        "HOOK": "https://us:monitoring@hooks.test/api/v2/notifications?env=production-eu-west-1",
+        "WORD": "production-eu-west-1",
+    }
+    secrets = Secrets(given)
+    secrets.reveal(Reference(env="HOOK"))
+    after_a_reload = Secrets({})
+    after_a_reload.conceal_those_of(secrets)
+    for each in (secrets, after_a_reload):
+        words = "/api/v2/notifications?env=production-eu-west-1&job=monitoring"
+        assert (each.remove(words), each.mask(words)) == (words, "***&job=***")
+        assert each.remove(f"from {given['HOOK']}") == "from ***"
+        assert each.remove("\ud800 " + words) == "\ud800 " + words  # half a surrogate pair is looked through in another way
+    secrets.reveal(Reference(env="WORD"))
+    assert secrets.remove("env=production-eu-west-1") == "env=***"
+
+
 @pytest.mark.parametrize(
     "address", ["https://[x/services/T0/B0/h00kh00k", "https://x:y/", "https://", "://", "https://hooks.test/api"]
 )

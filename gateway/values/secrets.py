@@ -15,7 +15,7 @@ import re2
 from ..errors import SecretUnset
 from .files import read_bounded
 from .references import Reference, Setting
-from .spellings import spellings
+from .spellings import spellings, written
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
@@ -43,6 +43,7 @@ class Secrets:
         self._left_out: dict[Reference, bool] = {}
         self._keys: dict[Reference, list[bytes]] = {}
         self._concealed: frozenset[str] = frozenset()
+        self._whole: frozenset[str] = frozenset()  # those of them that are no mere part of an address
         self._passing: dict[str, float] = {}  # secrets of an hour, and when they are none any more
         self._masks: dict[int, tuple[tuple[str, ...], re2._Regexp]] = {}  # what is looked for, by the shortest that counts
         self._changing = Lock()
@@ -99,8 +100,8 @@ class Secrets:
 
     def conceal(self, text: str) -> None:
         """Mask this text from now on, however it is written; of an address that is secret also its path and parameters."""
-        if text not in self._concealed:
-            self._conceal(spellings(text))
+        if text not in self._whole:
+            self._conceal(spellings(text), written(text))
 
     def conceal_for_now(self, text: str, seconds: float) -> None:
         """Mask a secret that is none after so many seconds, such as a token of an hour."""
@@ -110,6 +111,7 @@ class Secrets:
         self._passing[text] = now + max(seconds, SHORTEST_PASSING)
         with self._changing:
             self._concealed = self._concealed.difference(*map(spellings, over))
+            self._whole = self._whole.difference(*map(written, over))
         self.conceal(text)
 
     def conceal_all(self, references: Iterable[Reference]) -> None:
@@ -120,11 +122,11 @@ class Secrets:
 
     def conceal_those_of(self, others: Secrets) -> None:
         """Mask what others gave out, too: what is rotated out is still under way."""
-        self._conceal(others._concealed)
+        self._conceal(others._concealed, others._whole)
 
-    def _conceal(self, written: frozenset[str] | set[str]) -> None:
+    def _conceal(self, known: frozenset[str] | set[str], whole: frozenset[str] | set[str]) -> None:
         with self._changing:  # a long body is read in a thread
-            self._concealed = self._concealed | written
+            self._concealed, self._whole = self._concealed | known, self._whole | whole
             self._masks = {}
 
     def mask(self, text: str, shortest: int = SHORTEST_MASKED) -> str:
@@ -137,12 +139,15 @@ class Secrets:
                 return text
             return text if mask.search(text) is None else mask.sub(MASK, text)
         except (re2.error, UnicodeEncodeError):  # too many for one expression; half a surrogate pair
-            for value in self.revealed():
-                text = text.replace(value, MASK) if len(value) >= shortest else text
+            for value in self._looked_for(shortest):
+                text = text.replace(value, MASK)
             return text
 
     def remove(self, text: str) -> str:
-        """The same for what goes on to be read: shorter secrets stay, as they may be words that mean something else there."""
+        """
+        The same for what goes on to be read: shorter secrets and parts of addresses stay, as they may be words that mean
+        something there.
+        """
         return self.mask(text, SHORTEST_REMOVED)
 
     def revealed(self) -> list[str]:
@@ -150,10 +155,14 @@ class Secrets:
         return sorted(self._concealed, key=lambda each: (-len(each), each))
 
     def _compile(self, shortest: int) -> tuple[tuple[str, ...], re2._Regexp]:
-        values = tuple(value for value in self.revealed() if len(value) >= shortest)
+        values = self._looked_for(shortest)
         expression = re2.compile("|".join(map(re2.escape, values)) or r"[^\s\S]", _ONE_PASS)
         self._masks[shortest] = found = values, expression
         return found
+
+    def _looked_for(self, shortest: int) -> tuple[str, ...]:
+        of_these = self._whole if shortest == SHORTEST_REMOVED else self._concealed
+        return tuple(value for value in self.revealed() if value in of_these and len(value) >= shortest)
 
     def _active(self, reference: Reference) -> list[Reference]:
         earlier = reference.earlier

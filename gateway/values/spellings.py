@@ -16,8 +16,13 @@ RESERVED = "!#$%&'()*+,/:;=?@[]~"  # what an HTTP client leaves as it is in an a
 
 
 def spellings(secret: str) -> set[str]:
-    """Everything to look for."""
-    return {spelling for text in (secret, *_seen(secret)) for spelling in (*_in_addresses(text), *_in_json(text))}
+    """Everything to look for in what is shown: the secret, and what is seen of an address."""
+    return {spelling for text in (secret, *_seen(secret)) for spelling in written(text)}
+
+
+def written(secret: str) -> set[str]:
+    """The secret as a whole, however it is written."""
+    return {*_in_addresses(secret), *_in_json(secret)}
 
 
 def _in_addresses(text: str) -> tuple[str, ...]:
