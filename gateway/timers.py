@@ -34,6 +34,7 @@ class Timers:
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self._pruned_at = 0.0
+        self._repeating: frozenset[str] = frozenset()
         self._ahead: float | None = None  # seconds by which the clock is ahead of the ticks
 
     async def run(self) -> None:
@@ -81,6 +82,9 @@ class Timers:
         """Tell again what is still so, where a sink forgets it otherwise."""
         sinks = self.pipeline.config.sinks
         every = {name: float(sink.repeat_every) for name, sink in sinks.items() if sink.repeat_every is not None}
+        if begun := {name: seconds for name, seconds in every.items() if name not in self._repeating}:
+            await self.pipeline.store.begin_to_repeat(begun, now=now)
+        self._repeating = frozenset(every)
         for _ in range(MOST_CHUNKS):
             woken = await self.pipeline.store.repeat(every, now=now, limit=CHUNK)
             if not woken:

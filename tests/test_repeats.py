@@ -105,6 +105,20 @@ async def test_a_receiver_hears_of_an_open_incident_every_five_minutes_and_of_it
 
 
 @pytest.mark.anyio
+async def test_a_file_that_says_repeat_every_anew_repeats_what_is_open(tmp_path):
+    async with stand(tmp_path, sinks={"s": ""}) as made:
+        await made.take("e1")
+        await made.pipeline.deliver("s", await made.store.claim("s", 10, now=NOON, lease=30.0, line=900.0))
+        await made.timers.tick(NOON + 5)
+        made.config.sinks["s"] = replace(made.config.sinks["s"], repeat_every=300.0)
+        await made.timers.tick(NOON + 10)
+        await made.timers.tick(NOON + 309)
+        assert await made.deliveries() == [("e1.s", "delivered")]
+        await made.timers.tick(NOON + 310)
+        assert await made.deliveries() == [("e1.s", "pending")]
+
+
+@pytest.mark.anyio
 async def test_a_trigger_that_got_worse_is_the_one_that_is_repeated(tmp_path):
     async with stand(tmp_path, sinks={"s": "repeat_every: 5m"}) as made:
         made.provider = replace(made.provider, lifecycle=replace(made.provider.lifecycle, repeats="deliver"))

@@ -119,6 +119,9 @@ class Store(Protocol):
         never tried more than `untried`; none holds its line since a time to come. Returns how many would have.
         """
 
+    async def begin_to_repeat(self, every: Mapping[str, float], *, now: float) -> None:
+        """At start and reload: of incidents that are not resolved, what these sinks were told before is to be told again, too."""
+
     async def repeat(self, every: Mapping[str, float], *, now: float, limit: int) -> frozenset[str]:
         """
         Make up to `limit` deliveries pending again whose time to be told `again` has come: the last trigger that was delivered

@@ -151,6 +151,31 @@ async def test_what_parked_when_it_was_told_again_is_told_no_more_until_it_arriv
     assert await repeat(store, NOON + 10_300) == {"splunk"}
 
 
+async def test_what_a_sink_was_told_before_it_began_to_repeat_is_told_again_from_then_on(store):
+    await keep(store, an_event())
+    await told(store, again=0.0)
+    await keep(store, an_event("e2"), an_event("e3", "acknowledge"), an_event("e4", key="db-2"), an_event("e5", key="db-3"))
+    assert await told(store, again=0.0) == ["e2.splunk", "e4.splunk", "e5.splunk"]
+    assert await told(store, again=0.0) == ["e3.splunk"]
+    await keep(store, an_event("e6", "resolve", key="db-2"), an_event("e7", key="db-3"), an_event("e8", key="db-4"))
+    assert await told(store, again=0.0, state="parked") == ["e6.splunk", "e7.splunk", "e8.splunk"]
+    for at in (NOON + 10, NOON + 20):
+        await store.begin_to_repeat(EVERY, now=at)
+    assert await repeat(store, NOON + 309.9) == frozenset()
+    assert await repeat(store, NOON + 310) == {"splunk"}
+    assert ids(await claim(store, now=NOON + 310)) == ["e2.splunk"]  # of db-3 something newer is on its way
+
+
+async def test_what_is_told_again_already_stays_as_it_is_when_its_sink_begins_anew(store):
+    await keep(store, an_event())
+    await told(store)
+    await store.begin_to_repeat(EVERY, now=NOON + 200)
+    assert await repeat(store, NOON + 300) == {"splunk"}
+    await store.begin_to_repeat(EVERY, now=NOON + 300)
+    assert await repeat(store, NOON + 10_000) == frozenset()  # it is on its way
+    await conserved(store)
+
+
 async def test_a_delivery_that_was_told_again_by_hand_is_no_repeat(store):
     await keep(store, an_event())
     await told(store)

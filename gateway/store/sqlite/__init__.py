@@ -22,7 +22,7 @@ from .disk import RESERVE, Disk
 from .file import Connect, check_whole, connect, hold, open_reader, open_writer, path_of, refusals, refuse_old
 from .prune import Ages, find, prune
 from .reader import Reader
-from .repeats import Look, repeat
+from .repeats import Look, begin, repeat
 from .statements import SQL
 from .writer import BOUND, Writer
 
@@ -81,6 +81,9 @@ class SqliteStore:
         if "claimed" in states:
             raise ValueError("a claimed delivery cannot be released; its lease will expire")
         return await self._writer.do(release, Wish(sink=sink, ids=ids, states=states, now=now))
+
+    async def begin_to_repeat(self, every: Mapping[str, float], *, now: float) -> None:
+        await self._writer.do(begin, Look(every=every, now=now))
 
     async def repeat(self, every: Mapping[str, float], *, now: float, limit: int) -> frozenset[str]:
         return await self._writer.do(repeat, Look(every=every, now=now, limit=limit))

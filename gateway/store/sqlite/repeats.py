@@ -15,11 +15,19 @@ LATER = 60.0  # seconds after which what had to wait, for something else of its 
 
 
 class Look(Struct, frozen=True, kw_only=True):
-    """One call of `repeat`."""
+    """One call of `repeat`, or of `begin_to_repeat`."""
 
     every: Mapping[str, float]
     now: float
-    limit: int
+    limit: int = 0
+
+
+def begin(db: apsw.Connection, looks: list[Look]) -> list[None]:
+    """The sinks of each look repeat from now on, also what they were told before."""
+    for look in looks:
+        for sink, every in look.every.items():
+            once(db, SQL["begin to tell again"], {"sink": sink, "due_at": look.now + every})
+    return [None] * len(looks)
 
 
 def repeat(db: apsw.Connection, looks: list[Look]) -> list[frozenset[str]]:

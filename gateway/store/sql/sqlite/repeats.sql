@@ -6,6 +6,18 @@ insert into repeats (incident_id, sink, delivery, due_at)
 values (?, ?, ?, ?)
 on conflict (incident_id, sink) do update set delivery = max(delivery, excluded.delivery), due_at = excluded.due_at;
 
+-- name: begin to tell again
+-- What was delivered before: of each incident that is not resolved, its last trigger.
+insert into repeats (incident_id, sink, delivery, due_at)
+select incidents.id, told.sink, max(told.seq), :due_at
+from incidents
+join events on events.incident_id = incidents.id and events.action = 'trigger'
+join deliveries as told on told.id = events.id || '.' || :sink
+where incidents.status <> 'resolved'
+group by incidents.id
+having told.state = 'delivered'  -- that of the row with the highest seq: https://www.sqlite.org/lang_select.html#bareagg
+on conflict (incident_id, sink) do nothing;
+
 -- name: due again
 -- A time further off than any sink repeats is of a clock that was ahead. What is unfinished of the line goes first. What died when
 -- it was told again may arrive this time.
