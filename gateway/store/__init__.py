@@ -125,8 +125,8 @@ class Store(Protocol):
     async def repeat(self, every: Mapping[str, float], *, now: float, limit: int) -> frozenset[str]:
         """
         Make up to `limit` deliveries pending again whose time to be told `again` has come: the last trigger that was delivered
-        of an incident that is not resolved. `every`: seconds, by the sinks that repeat; what others have waits until they do.
-        Returns the sinks that have something now.
+        of an incident that is not resolved. `every`: seconds, by the sinks that repeat; what others have is forgotten until they
+        begin to. Returns the sinks that have something now.
         """
 
     async def settle(self, sinks: Sequence[str], *, now: float, ticks: float | None = None) -> int:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from .accept import count
 from .statements import SQL, many, once, seqs
 
-LATER = 60.0  # seconds after which what had to wait, for something else of its line or for its sink, is looked at again
+LATER = 60.0  # seconds after which what had to wait for something else of its line is looked at again
 
 
 class Look(Struct, frozen=True, kw_only=True):
@@ -40,9 +40,9 @@ def _repeat(db: apsw.Connection, look: Look) -> frozenset[str]:
     over, again, told = [], [], Counter[tuple[str, str]]()
     names = {"now": look.now, "latest": latest, "limit": look.limit}
     for incident, sink, seq, state, goes_on, waits in once(db, SQL["due again"], names):
-        if not goes_on:
+        if not goes_on or sink not in look.every:
             over.append((incident, sink))
-        elif waits or sink not in look.every:
+        elif waits:
             once(db, SQL["put off"], {"at": look.now + LATER, "incident": incident, "sink": sink})
         else:
             over.append((incident, sink))  # until it has been told
