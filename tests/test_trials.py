@@ -439,6 +439,12 @@ SINKS = {
         "{ requests: [ { json: { c: null } } ] }",
         ['request 1.json: expected {"c":null}, but its body is no JSON'],
     ),
+    "what is not there in a body that is no form": (
+        TEXT,
+        "event: {}",
+        "{ requests: [ { form: { secret: null } } ] }",
+        ['request 1.form: expected {"secret":null}, but its body is no form'],
+    ),
     "what must not be remembered": (
         TRIES,
         "event: {}",

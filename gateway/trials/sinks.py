@@ -112,8 +112,9 @@ def _request_failures(wanted: Sequence[ExpectedRequest], requests: Sequence[Requ
         return
     for index, (want, request) in enumerate(zip(wanted, requests, strict=True)):
         named, sent = _named(want), _sent(request)
-        if "json" in named and "json" not in sent:
-            yield f"request {index + 1}.json: expected {shown(named.pop('json'))}, but its body is no JSON"
+        for kind, word in (("json", "JSON"), ("form", "form")):
+            if kind in named and kind not in sent:
+                yield f"request {index + 1}.{kind}: expected {shown(named.pop(kind))}, but its body is no {word}"
         yield from differences(named, sent, f"request {index + 1}")
 
 
@@ -126,8 +127,9 @@ def _named(want: ExpectedRequest) -> dict[str, Any]:
 def _sent(request: Request) -> dict[str, Any]:
     headers, body = {name.lower(): value for name, value in request.headers.items()}, inflate(request)
     text = body.decode(errors="replace")
-    form = dict(parse_qsl(text, keep_blank_values=True))
-    sent = {"method": request.method, "url": request.url, "headers": headers, "text": text, "form": form}
+    sent: dict[str, Any] = {"method": request.method, "url": request.url, "headers": headers, "text": text}
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        sent["form"] = dict(parse_qsl(text, keep_blank_values=True))
     with suppress(msgspec.DecodeError):
         sent["json"] = msgspec.json.decode(body)
     return sent
