@@ -6,6 +6,9 @@ import pytest
 from msgspec.structs import replace
 from trips import BATCH, DOOR, NOW, Receiver, answering, brought, delivery, outcome, sink
 
+from gateway.config.decode import decode
+from gateway.config.schema import Sink
+from gateway.config.yaml import Document
 from gateway.courier import patience, visit
 from gateway.errors import Undelivered
 from gateway.expr import Inbound
@@ -123,6 +126,15 @@ def test_a_batch_of_bad_events_is_named_one_by_one_no_longer_than_its_claim():
     results = brought(text, [delivery(number) for number in range(1, 9)], receiver)
     assert [result.state for result in results] == ["dead"] * 5 + ["pending"] * 3
     assert receiver.now - NOW == patience(sink(text))
+
+
+def test_an_event_of_several_lines_has_no_number_that_could_be_the_first_bad_one():
+    """To go by a line's number would call events delivered that were refused."""
+    text = DOOR + "batch: { join: lines, item: [ a, b ] }\nresponse: { items: { first_bad: $.bad } }\n"
+    document = Document("s.yaml", text.replace(", json: $.summary", "").encode())
+    assert decode(document, Sink) is None
+    said = "response.items: `first_bad` is the number of an event, and with `batch.item` each has several lines"
+    assert [problem.message for problem in document.problems] == [said]
 
 
 def test_hundreds_of_bad_events_are_named_one_by_one():

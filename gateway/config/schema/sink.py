@@ -101,6 +101,10 @@ class Sink(Keys, frozen=True):
         items = self.response.items.rules if self.response.items is not None else []
         if self.request is not None and any(rule.then == "wait" for rule in (*self.response.rules, *items)):
             raise ValueError("response: `wait` goes with steps: what was sent before a question must not be sent with it again")
+        if self.response.items is not None and self.response.items.first_bad and self.batch and self.batch.has_lines:
+            raise ValueError(
+                "response.items: `first_bad` is the number of an event, and with `batch.item` each has several lines"
+            )
         if self.batch is not None and self.request is not None and has_idle_body(self.request, self.batch):
             raise ValueError("request: with `batch.item` the items are its body: say `{{ items }}` in it, or take the body away")
 

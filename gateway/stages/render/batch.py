@@ -37,6 +37,11 @@ class Batch(Keys, frozen=True):
     item: OutboundDocument | None = None
     by: OutboundDocument | None = None
 
+    @property
+    def has_lines(self) -> bool:
+        """Whether an event contributes several lines, so that a receiver that counts lines counts no events."""
+        return self.join == "lines" and self.item is not None and isinstance(self.item.data, list)
+
 
 _JOINED = {"array": "application/json", "lines": "application/x-ndjson"}
 
