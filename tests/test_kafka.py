@@ -351,7 +351,13 @@ class Scripted:
                 frame = await _frame(reader)
                 api, _, number = struct.unpack(">hhi", frame[:8])
                 self.asked.append(api)
-                said = {METADATA: self.metadata, PRODUCE: self.kept, VERSIONS: self.versions}[api]()
+                said = {
+                    METADATA: self.metadata,
+                    PRODUCE: self.kept,
+                    VERSIONS: self.versions,
+                    HANDSHAKE: lambda: struct.pack(">hi", 0, 1) + _text("SCRAM-SHA-256"),
+                    AUTHENTICATE: lambda frame=frame: self.scripts["challenge"](frame),
+                }[api]()
                 if said is not None:
                     writer.write(_framed(struct.pack(">i", number) + said))
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -365,7 +371,7 @@ class Scripted:
         return self.known()
 
     def known(self):
-        known = ((PRODUCE, 0, 3), (METADATA, 0, 1), (VERSIONS, 0, 0))
+        known = ((PRODUCE, 0, 3), (METADATA, 0, 1), (VERSIONS, 0, 0), (HANDSHAKE, 1, 1), (AUTHENTICATE, 0, 0))
         return struct.pack(">hi", 0, len(known)) + b"".join(struct.pack(">hhh", *each) for each in known)
 
     def metadata(self):
@@ -475,6 +481,16 @@ def test_a_broker_that_goes_on_and_on_is_broken_off(monkeypatch):
             True,
             False,
         )
+
+
+def test_a_broker_that_has_a_password_hashed_for_minutes_is_given_up_at_once():
+    def challenge(frame):
+        said = b"r=" + frame.rpartition(b"r=")[2] + b"S,s=c2FsdA==,i=2000000000"  # RFC 5802, section 5.1
+        return struct.pack(">hhi", 0, -1, len(said)) + said
+
+    with scripted(challenge=challenge) as (_, url):
+        refused = ("what answers there is no Kafka: ValueError", "protocol", True, False)
+        assert failed(f"{url}?sasl=SCRAM-SHA-256", {}, BASIC) == refused
 
 
 def descriptors():

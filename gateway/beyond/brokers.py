@@ -23,6 +23,7 @@ from ..transport import connected
 
 PAUSE = 100  # milliseconds
 MOST_HEARD = 16 * 1024 * 1024  # bytes that a broker has to say about one record and where it goes
+MOST_ITERATIONS = 1_000_000  # of a password's hash: Kafka has 4,096 by itself
 UNREADABLE = (AssertionError, LookupError, TypeError, ValueError)  # what the library raises where it reads nonsense
 MAY_BE_KEPT = (refusals.NotEnoughReplicasAfterAppendError, refusals.RequestTimedOutError)  # by some of the replicas
 
@@ -79,6 +80,16 @@ class _Protocol(conn.AIOKafkaProtocol):  # type: ignore[misc]
             super().data_received(data)
 
 
+class _Scram(conn.ScramAuthenticator):  # type: ignore[misc]
+    """One that works for no broker that has it work for minutes: nothing ends the thread."""
+
+    def create_salted_password(self, salt: bytes, iterations: int) -> None:
+        """What a broker asks for, within reason."""
+        if iterations > MOST_ITERATIONS:
+            raise ValueError
+        super().create_salted_password(salt, iterations)
+
+
 class _Connection(conn.AIOKafkaConnection):  # type: ignore[misc]
     """One that is guarded, remembers what went wrong, and sends a record once."""
 
@@ -132,6 +143,6 @@ def _is_here(connection: socket.socket) -> bool:
     return ip_address(str(connection.getpeername()[0]).partition("%")[0]).is_loopback
 
 
-conn.AIOKafkaConnection, conn.AIOKafkaProtocol = _Connection, _Protocol  # what the library connects with
+conn.AIOKafkaConnection, conn.AIOKafkaProtocol, conn.ScramAuthenticator = _Connection, _Protocol, _Scram  # what it connects with
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it says the same each tenth of a second, and we say it once
 WAY: ContextVar[Way] = ContextVar("way")
