@@ -302,7 +302,13 @@ def test_a_mail_server_that_wants_our_certificate_says_so(pki):
 def test_a_server_that_leaves_before_anything_was_sent(pki, url, says, said):
     path, body = SPOKEN.get(url, ("/a", {}))
     context = server_side(pki) if url == "smtps" else None
-    with server(lambda connection: connection.sendall(says), context) as port:
+
+    def talk(connection):
+        connection.sendall(says)
+        if says:
+            connection.recv(1000)  # what is not read makes a reset of the end
+
+    with server(talk, context) as port:
         came = failed(f"{url}://127.0.0.1:{port}{path}", body, tls=Tls(ca_file=str(pki / "ca.pem")))
     assert came == (said, "connect", True, False)
 
