@@ -1,6 +1,6 @@
 """
-How fast one may go: a token bucket for rates, a fuse that leaves a failing sink alone. Both are told the time, as seconds of a
-clock that nobody sets.
+How fast one may go: a token bucket for rates, turns, a fuse that leaves a failing sink alone. They are told the time, as seconds
+of a clock that nobody sets.
 """
 
 from __future__ import annotations
@@ -155,3 +155,26 @@ class Fuse:
         self._open_until = now + self._pause
         self._pause = min(self.LONGEST_PAUSE, self._pause * 2)
         return not was_blown
+
+
+Ticks = Callable[[], float]
+
+
+class Pace:
+    """How fast a sink is asked on one trip; without limits everything goes. `paid`: requests that are paid for already."""
+
+    def __init__(
+        self, ticks: Ticks = time.monotonic, bucket: Buckets | None = None, turns: Turns | None = None, paid: int = 0
+    ) -> None:
+        self._ticks, self._bucket, self._turns, self._paid = ticks, bucket, turns, paid
+
+    def turn(self, thing: str) -> float:
+        """Seconds until it is the turn of this thing, of those that are told apart; 0.0: it is, and the turn is taken."""
+        return self._turns.wait(thing, self._ticks()) if self._turns is not None else 0.0
+
+    def sent(self) -> None:
+        """A request goes out: of a batch that is cut, or of several steps, it may be one of many."""
+        if self._paid:
+            self._paid -= 1
+        elif self._bucket is not None:
+            self._bucket.take()

@@ -23,7 +23,7 @@ from .courier import bring, visit
 from .errors import StoreError
 from .keyring import Keyring
 from .model import Delivery, Webhook
-from .pace import steady
+from .pace import Pace, steady
 from .reading import Understood, decider, greeting_before_proof, keys_for, prove, understand
 from .stages.answer import Answer, Handshake, Reply, accepted, fill
 from .stages.verify import NOTHING
@@ -102,12 +102,10 @@ class Pipeline:
         telemetry.hands_shaken(webhook, visited=handshake.visit is not None)
         return fill(handshake.reply or Reply(), {**scope, **self.config.sealed(webhook.provider)})
 
-    async def deliver(
-        self, sink: str, deliveries: Sequence[Delivery], turn: Callable[[str], float] = lambda _: 0.0
-    ) -> list[Result]:
-        """Try once to bring claimed deliveries to their sink, and write down how it went. `turn`: as for `bring`."""
+    async def deliver(self, sink: str, deliveries: Sequence[Delivery], pace: Pace = Pace()) -> list[Result]:  # noqa: B008
+        """Try once to bring claimed deliveries to their sink, and write down how it went. `pace`: as for `bring`."""
         clock = steady(self.clock, self.ticks)
-        results = await bring(self.config, self.client, sink, deliveries, clock, say=self.say, note=self.store.note, turn=turn)
+        results = await bring(self.config, self.client, sink, deliveries, clock, say=self.say, note=self.store.note, pace=pace)
         now = clock()
         await self._write_down(sink, results, now)
         telemetry.deliveries_tried(sink, results, now)

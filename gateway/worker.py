@@ -6,8 +6,8 @@ A claim is a lease. What a killed worker held is pending again when its lease en
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import anyio
 from anyio.abc import TaskGroup
@@ -16,7 +16,7 @@ from . import telemetry
 from .courier import patience
 from .errors import GatewayError
 from .model import Attempt, Delivery
-from .pace import Buckets, Fuse, Turns
+from .pace import Buckets, Fuse, Pace, Turns
 from .pipeline import STORE_PAUSE, TIME_TO_WRITE
 from .store import Result
 
@@ -188,18 +188,13 @@ class Lane:
         self._gather = len(claimed) < self._batch
         return claimed
 
-    def _turn(self, thing: str) -> float:
-        """Seconds until it is this thing's turn; 0.0: it is, and the turn is taken."""
-        return self._turns.wait(thing, self.pipeline.ticks()) if self._turns is not None else 0.0
-
     async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
         try:
             if self.name not in self.pipeline.config.sinks:
                 return  # its file has just gone, and the store buries what was claimed for it
-            results = await self.pipeline.deliver(self.name, deliveries, turn=self._turn)
+            pace = Pace(self.pipeline.ticks, self._bucket, self._turns, paid=1)  # for the request that it was claimed for
+            results = await self.pipeline.deliver(self.name, deliveries, pace)
             self._learn(results)
-            if self._bucket is not None:  # a batch that was cut, and steps, made more requests than the one that was taken for
-                self._bucket.take(max(0.0, sum(map(_requests, results)) - 1))
         except GatewayError as error:  # the store refused the result: the lease ends, and it is tried again
             telemetry.worker_stumbled(self.name, str(error))
         except Exception as error:  # noqa: BLE001 - the same, and the lane goes on
@@ -250,15 +245,3 @@ class Lane:
 def _is_alive(attempt: Attempt) -> bool:
     """Whether the sink took it, or refused it with an answer of its own; what cannot be rendered says nothing of the sink."""
     return attempt.verdict == "delivered" or (attempt.verdict in ("dead", "split") and attempt.status is not None)
-
-
-def _requests(result: Result) -> float:
-    """How many requests this delivery made, or its share of one."""
-    done = _steps_of(result.progress or {}) - _steps_of(result.delivery.progress)
-    if result.attempt is None:
-        return float(max(0, done))
-    return max(1, done) / result.attempt.batch
-
-
-def _steps_of(progress: Mapping[str, Any]) -> int:
-    return sum(done is True for done in progress.values())

@@ -19,6 +19,7 @@ from .. import telemetry
 from ..errors import Undelivered, Unrenderable
 from ..expr import ExpressionError
 from ..model import Delivery, Request
+from ..pace import Pace
 from ..stages.answer import Visit
 from ..stages.authorize import OAuth2
 from ..stages.deliver import LONGEST_WAIT, Judgement
@@ -47,12 +48,11 @@ async def bring(  # noqa: PLR0913 - what the world gives it: files, network, tim
     *,
     say: Callable[[str], Awaitable[None]],
     note: Callable[[Steps], Awaitable[bool]] | None = None,
-    turn: Callable[[str], float] = lambda _: 0.0,
+    pace: Pace = Pace(),  # noqa: B008 - without limits it has nothing that changes
 ) -> list[Result]:
     """
     Try once; what came of each delivery. Nothing is raised for a delivery that fails: its result says why. `note` keeps how far a
-    delivery of several steps has come, and says whether its claim is still held. `turn` takes the turn of what `limits.each`
-    tells apart, or says in how many seconds it comes.
+    delivery of several steps has come, and says whether its claim is still held. `pace` is told of each request.
     """
     sink, began = config.sinks[name], clock()
     trip = Trip(
@@ -65,7 +65,7 @@ async def bring(  # noqa: PLR0913 - what the world gives it: files, network, tim
         chance=chance,
         say=say,
         note=note,
-        turn=turn,
+        pace=pace,
         until=began + patience(sink) - sink.limits.timeout,
     )
     try:

@@ -74,7 +74,7 @@ def _queued(trip: Trip, delivery: Delivery) -> Result | None:
         thing = str(each.of(trip.scope(delivery)) or "")
     except ExpressionError as error:
         return settled(trip, delivery, Judgement("dead", f"render: limits.each.of: {error}"), trip.clock(), None)
-    wait = trip.turn(thing)
+    wait = trip.pace.turn(thing)
     return untried(delivery, trip.clock() + wait, "waits for its turn: limits.each") if wait > 0 else None
 
 

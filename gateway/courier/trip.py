@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from ..errors import SecretUnset, Undelivered
 from ..model import Attempt, Delivery, Request, Response, Verdict
+from ..pace import Pace
 from ..stages.authorize import OAuth2, authorize, sign
 from ..stages.deliver import Answers, Judgement, judge, next_state
 from ..store import Result, Steps
@@ -37,7 +38,7 @@ class Trip(Struct, frozen=True, kw_only=True):
     chance: Callable[[], float]
     say: Callable[[str], Awaitable[None]]
     note: Callable[[Steps], Awaitable[bool]] | None
-    turn: Callable[[str], float]
+    pace: Pace
     until: float  # epoch seconds after which no request is begun
 
     def scope(self, delivery: Delivery) -> dict[str, Any]:
@@ -94,6 +95,7 @@ async def _token(trip: Trip, auth: OAuth2) -> str:
 async def _signed(trip: Trip, request: Request) -> Response:
     signed = sign(trip.sink.sign, request, trip.config.secrets, trip.clock())
     limits, tls = trip.sink.limits, trip.sink.tls
+    trip.pace.sent()
     return await trip.client.send(signed, timeout=limits.timeout, tls=tls, certificate=_certificate(trip))
 
 
