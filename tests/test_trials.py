@@ -376,6 +376,12 @@ SINKS = {
         "{ requests: [ {} ], verdict: delivered }",
         ["tries: expected 2, but after 1 nothing is to be tried again: delivered (answered 200)"],
     ),
+    "an answer that nobody asked for": (
+        SINK,
+        "event: {}\n    responses: [ {}, { status: 500 } ]",
+        "{ verdict: delivered }",
+        ["responses: 2 are given, and 1 asked for; take the rest away"],
+    ),
     "nothing is sent at all": (
         STEPS,
         "event: { action: resolve }\n    tries: 2",

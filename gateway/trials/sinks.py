@@ -61,6 +61,9 @@ def _failures(name: str, sink: Sink, test: SinkTest, config: Config) -> Iterator
     if tried.tries < test.tries:
         came = "; ".join(f"{result.state} ({result.verdict})" for result in tried.results)
         yield f"tries: expected {test.tries}, but after {tried.tries} nothing is to be tried again: {came}"
+    if client.unused:
+        asked = len(test.responses) - client.unused
+        yield f"responses: {len(test.responses)} are given, and {asked} asked for; take the rest away"
     if test.expect.printed is not None:
         yield from differences([test.expect.printed], printed, "printed")
     if test.expect.requests is not None:
@@ -152,6 +155,11 @@ class _ScriptedClient:
         self.requests: list[Request] = []
         self.tokens = _Tokens()
         self._answers = list(answers)
+
+    @property
+    def unused(self) -> int:
+        """How many answers nobody asked for."""
+        return len(self._answers)
 
     async def send(self, request: Request, *, timeout: float, **_: Any) -> Response:
         """The next answer. Raises Undelivered where there is none."""

@@ -153,6 +153,10 @@ class ExpectedDelivery(Keys, frozen=True):
     memory: dict[str, Any] | None = None
     cancelled: bool = False
 
+    def __post_init__(self) -> None:
+        if self.verdict is not None and self.verdicts is not None:
+            raise ValueError("give either verdict or verdicts")
+
 
 class SinkTest(Keys, frozen=True):
     """
