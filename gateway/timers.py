@@ -25,7 +25,8 @@ EVERY = 5.0  # seconds between looks at the clock
 LARGEST_SLEW = 1.0  # seconds between two looks: a clock that is off by more was set
 PRUNE_EVERY = 60.0  # seconds
 CHUNK = 500  # rows at a time, so that nobody waits long for the writer
-MOST_CHUNKS = 20  # at one look
+MOST_CHUNKS = 20  # of quiet incidents at one look
+MOST_REPEATS = 200  # at one look: what is new waits behind no more of them, however many incidents are open
 
 
 class Timers:
@@ -85,10 +86,7 @@ class Timers:
         if begun := {name: seconds for name, seconds in every.items() if name not in self._repeating}:
             await self.pipeline.store.begin_to_repeat(begun, now=now)
         self._repeating = frozenset(every)
-        for _ in range(MOST_CHUNKS):
-            woken = await self.pipeline.store.repeat(every, now=now, limit=CHUNK)
-            if not woken:
-                break
+        if woken := await self.pipeline.store.repeat(every, now=now, limit=MOST_REPEATS):
             self.pipeline.wake(woken)
 
     async def _resolve(self, incident: Incident, last: Event, now: float) -> None:

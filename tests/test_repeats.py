@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from test_timers import NOON, stand
 from trips import DOOR, Receiver, answering, brought, delivery, sink
 
+from gateway import timers
 from gateway.config.decode import decode
 from gateway.config.schema import Sink
 from gateway.config.yaml import Document
@@ -128,3 +129,16 @@ async def test_a_trigger_that_got_worse_is_the_one_that_is_repeated(tmp_path):
         await made.timers.tick(NOON + 420)
         assert await made.deliveries() == [("e1.s", "delivered"), ("e2.s", "pending")]
         assert made.woken[-1] == {"s"}
+
+
+@pytest.mark.anyio
+async def test_what_is_new_waits_behind_a_few_repeats_and_not_behind_all_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(timers, "MOST_REPEATS", 2)
+    async with stand(tmp_path, sinks={"s": "repeat_every: 5m"}) as made:
+        for number in range(1, 4):
+            await made.take(f"e{number}", key=f"k{number}")
+        await made.pipeline.deliver("s", await made.store.claim("s", 10, now=NOON, lease=30.0, line=900.0))
+        await made.timers.tick(NOON + 300)
+        assert [state for _, state in await made.deliveries()].count("pending") == 2
+        await made.timers.tick(NOON + 305)
+        assert [state for _, state in await made.deliveries()] == ["pending"] * 3
