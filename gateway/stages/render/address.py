@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from ...beyond import SENDERS
@@ -45,6 +46,7 @@ def _percent_encoded(printed: re.Match[str]) -> str:
     return printed[0] if ours or _ENCODED.search(expression) else f"{{{{ ({expression}) | urlencode }}}}"
 
 
+@lru_cache(maxsize=256)  # most sinks have one address for all they send
 def checked(url: str) -> str:
     """The URL itself. Raises Unrenderable for one that leads nowhere, or elsewhere."""
     try:
