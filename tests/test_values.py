@@ -12,6 +12,7 @@ from gateway.config.decode import decode
 from gateway.config.yaml import Document
 from gateway.errors import SecretUnset
 from gateway.values import Duration, Keys, Network, Pattern, Rate, Rates, Reference, Secrets, Size, files, harmless
+from gateway.values.spellings import marks_of, spellings
 
 
 class Thing(Keys, frozen=True):
@@ -344,3 +345,18 @@ def test_an_address_that_is_none_or_says_little_is_masked_as_a_whole(address):
 
 def test_what_steers_a_terminal_is_made_visible():
     assert harmless("a\x1b[2J\u202eb\x00\r\n\tc\u2603") == "a\\u001b[2J\\u202eb\\u0000\\u000d\n\tc\u2603"
+
+
+def test_what_all_spellings_of_a_secret_have_in_common_is_looked_for_first():
+    address = "https://hooks.slack.com/services/T000/B000/XXXXXXXXXXXXXXXX"
+    given = ("a-token-for-nobody", "c2VjcmV0+/aaa==", "p@ss&word", address, "\u00e9\u20ac\u00df\u00fc")
+    all_of_them = [spelling for secret in given for spelling in spellings(secret)]
+    marks = marks_of(all_of_them)
+    assert [spelling for spelling in all_of_them if not any(mark in spelling for mark in marks)] == []
+    assert {"nobody", "c2VjcmV0", "p@ss&word", "XXXXXXXXXXXXXXXX", "\u00e9\u20ac\u00df\u00fc"} <= set(marks)
+    assert len(marks) < len(all_of_them)
+    secrets = Secrets({})
+    for secret in given:
+        secrets.conceal(secret)
+    assert [secrets.mask(f"<{each}>") for each in all_of_them] == ["<***>"] * len(all_of_them)
+    assert secrets.mask("nobody has XXXXXXXXXXXXXXX") == "nobody has XXXXXXXXXXXXXXX"

@@ -15,7 +15,7 @@ import re2
 from ..errors import SecretUnset
 from .files import read_bounded
 from .references import Reference, Setting
-from .spellings import spellings, written
+from .spellings import marks_of, spellings, written
 
 SHORTEST_MASKED = 4  # characters: masking shorter ones would tear other words apart
 SHORTEST_REMOVED = 8  # the same, where what is left still has a meaning: `test` may be a secret, and an environment's name
@@ -134,8 +134,8 @@ class Secrets:
         if not self._concealed:
             return text
         try:
-            values, mask = self._masks.get(shortest) or self._compile(shortest)
-            if len(values) <= FEW and not any(map(text.__contains__, values)):
+            marks, mask = self._masks.get(shortest) or self._compile(shortest)
+            if len(marks) <= FEW and not any(map(text.__contains__, marks)):
                 return text
             return text if mask.search(text) is None else mask.sub(MASK, text)
         except (re2.error, UnicodeEncodeError):  # too many for one expression; half a surrogate pair
@@ -157,7 +157,7 @@ class Secrets:
     def _compile(self, shortest: int) -> tuple[tuple[str, ...], re2._Regexp]:
         values = self._looked_for(shortest)
         expression = re2.compile("|".join(map(re2.escape, values)) or r"[^\s\S]", _ONE_PASS)
-        self._masks[shortest] = found = values, expression
+        self._masks[shortest] = found = marks_of(values), expression
         return found
 
     def _looked_for(self, shortest: int) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 SHORTEST_PART = 16  # characters of an address's path or of a parameter: shorter ones are words that others use, too
+SHORTEST_MARK = 6  # letters and digits: of fewer many would stand in any text
 RESERVED = "!#$%&'()*+,/:;=?@[]~"  # what an HTTP client leaves as it is in an address
 
 
@@ -58,3 +59,16 @@ def _seen(secret: str) -> list[str]:
         return found
     name, password = unquote(parts.username or ""), unquote(parts.password)
     return [*found, password, base64.b64encode(f"{name}:{password}".encode()).decode()]
+
+
+def marks_of(spellings: Iterable[str]) -> tuple[str, ...]:
+    """A few texts, one of which at least stands in each of these: letters and digits are the same however they are written."""
+    marks: list[str] = []
+    for spelling in sorted(spellings, key=len):
+        if not any(mark in spelling for mark in marks):
+            longest = max(_PLAIN.findall(spelling), key=len, default="")
+            marks.append(longest if len(longest) >= SHORTEST_MARK else spelling)
+    return tuple(marks)
+
+
+_PLAIN = re.compile("[0-9A-Za-z]+")
