@@ -284,7 +284,7 @@ def test_a_name_and_a_password_prove_who_we_are():
 
 
 def test_a_password_goes_over_tls_only(monkeypatch):
-    monkeypatch.setattr(brokers, "_is_here", lambda connection: False)  # as if it were another machine
+    monkeypatch.setattr(brokers, "is_here", lambda address: False)  # as if it were another machine
     with meddled(password=b"hunter22") as (meddler, url):
         assert failed(url, {}, BASIC) == ("a password goes over TLS only: kafka+tls://", "tls", False, False)
         assert meddler.heard == []

@@ -10,7 +10,6 @@ import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from ipaddress import ip_address
 from typing import Any
 
 from aiokafka import conn
@@ -20,6 +19,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from msgspec import Struct
 
 from ..transport import connected
+from .parts import is_here
 
 PAUSE = 100  # milliseconds
 MOST_HEARD = 16 * 1024 * 1024  # bytes that a broker has to say about one record and where it goes
@@ -57,7 +57,7 @@ class _Loop:
             made = await connected(self._loop, host, port, socket.SOCK_STREAM)
         except (TypeError, ValueError, OverflowError):
             raise OSError("a broker names an address that is none") from None
-        if self._has_password and ssl is None and not _is_here(made):
+        if self._has_password and ssl is None and not is_here(str(made.getpeername()[0])):
             made.close()
             raise InClear
         named = host if ssl else None
@@ -137,10 +137,6 @@ async def _kept(answer: Awaitable[Any]) -> Any:
         if code in MAY_BE_KEPT:
             raise Unanswered(code.message)
     return said
-
-
-def _is_here(connection: socket.socket) -> bool:
-    return ip_address(str(connection.getpeername()[0]).partition("%")[0]).is_loopback
 
 
 conn.AIOKafkaConnection, conn.AIOKafkaProtocol, conn.ScramAuthenticator = _Connection, _Protocol, _Scram  # what it connects with

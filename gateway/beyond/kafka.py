@@ -23,7 +23,7 @@ from ..causes import explained
 from ..errors import Undelivered
 from ..model import Request, Response
 from .brokers import PAUSE, UNREADABLE, WAY, InClear, Unanswered, Way
-from .parts import Target, credentials, target, unsendable
+from .parts import Target, authority, credentials, target, unsendable
 
 PATIENCE = 5_000  # milliseconds for which a broker that is not ready is asked again: a leader that moves takes some
 LARGEST = 64 * 1024 * 1024  # bytes of a record: the broker has a bound of its own, and says so
@@ -64,7 +64,7 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
     key = next((unquote(value) for name, value in request.headers.items() if name.lower() == "kafka-key"), "")
     headers = [(name, value.encode()) for name, value in request.headers.items() if name.lower() not in NOT_SENT]
     producer = AIOKafkaProducer(
-        bootstrap_servers=[f"[{each.host}]:{each.port}" if ":" in each.host else f"{each.host}:{each.port}" for each in brokers],
+        bootstrap_servers=[authority(each.host, each.port) for each in brokers],
         client_id="webhook-gateway",
         acks="all",
         request_timeout_ms=PATIENCE,

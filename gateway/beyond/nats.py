@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
-from ipaddress import ip_address
 from typing import Any
 
 from nats.aio.client import Client
@@ -19,7 +18,7 @@ from nats.js.errors import APIError, NoStreamResponseError
 
 from ..errors import Undelivered
 from ..model import Request, Response
-from .parts import broken, connection, credentials, target, unsendable
+from .parts import authority, broken, connection, credentials, is_here, target, unsendable
 
 FAREWELL = 0.3  # seconds
 NOT_SENT = frozenset({"authorization", "content-type"})
@@ -36,13 +35,13 @@ async def send(request: Request, context: ssl.SSLContext) -> Response:
     secure = to.scheme == "nats+tls"
     with await connection(to) as looked_at:  # the library looks at no address: it is given the one that was
         address = str(looked_at.getpeername()[0])
-    if who and not secure and not ip_address(address.partition("%")[0]).is_loopback:
+    if who and not secure and not is_here(address):
         raise Undelivered("a password goes over TLS only: nats+tls://", reason="tls", retryable=False)
     headers = {key: value for key, value in request.headers.items() if key.lower() not in NOT_SENT}
     begun, client = False, _Client(secure=secure)
     try:
         await client.connect(
-            f"nats://[{address}]:{to.port}" if ":" in address else f"nats://{address}:{to.port}",
+            f"nats://{authority(address, to.port)}",
             tls=context if secure else None,
             tls_hostname=to.host if secure else None,
             allow_reconnect=False,

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import socket
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -72,6 +73,16 @@ async def connection(to: Target, kind: socket.SocketKind = socket.SOCK_STREAM) -
 def broken(error: BaseException, to: Target, *, unknown: bool) -> Undelivered:
     """The connection broke, or never came to be over TLS. `unknown`: what was sent may have arrived."""
     return Undelivered(explained(error, "the connection broke", to.scheme), reason="connect", unknown=unknown)
+
+
+def is_here(address: str) -> bool:
+    """Whether an address is this machine's own, so that what goes there in clear is read by nobody else."""
+    return ip_address(address.partition("%")[0]).is_loopback
+
+
+def authority(host: str, port: int) -> str:
+    """A host and a port as they stand in an address."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def unsendable(said: str) -> Undelivered:

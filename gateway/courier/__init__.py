@@ -27,7 +27,7 @@ from ..stages.render import Parcel, pack, render
 from ..store import Result, Steps
 from ..values import harmless
 from .holding import held, repeating, telling
-from .trip import Trip, exchange, settled, too_late
+from .trip import Trip, excerpt_of, exchange, settled, too_late
 from .walking import walk
 
 if TYPE_CHECKING:
@@ -179,8 +179,9 @@ async def _send(trip: Trip, deliveries: Sequence[Delivery], request: Request) ->
     if refused and len(deliveries) > 1:
         middle = len(deliveries) // 2
         return [*await _send_together(trip, deliveries[:middle]), *await _send_together(trip, deliveries[middle:])]
+    excerpt = excerpt_of(trip, response)
     return [
-        settled(trip, delivery, judgement, began, response, batch=len(deliveries))
+        settled(trip, delivery, judgement, began, response, excerpt=excerpt, batch=len(deliveries))
         for delivery, judgement in zip(deliveries, judgements, strict=False)
     ]
 

@@ -106,7 +106,14 @@ def _certificate(trip: Trip) -> str:
 
 
 def settled(
-    trip: Trip, delivery: Delivery, judgement: Judgement, began: float, response: Response | None, *, batch: int = 1
+    trip: Trip,
+    delivery: Delivery,
+    judgement: Judgement,
+    began: float,
+    response: Response | None,
+    *,
+    excerpt: str = "",
+    batch: int = 1,
 ) -> Result:
     now, reason = trip.clock(), shown(trip, judgement.reason)
     state, due_at, verdict = next_state(replace(judgement, reason=reason), delivery.attempts, trip.sink.retry, trip.chance(), now)
@@ -116,12 +123,17 @@ def settled(
         seconds=max(0.0, now - began),
         verdict=judgement.verdict,
         status=response.status if response else None,
-        excerpt=trip.config.secrets.mask(response.text)[:EXCERPT] if response else "",
+        excerpt=excerpt,
         error="" if judgement.verdict == "delivered" else reason,
         batch=batch,
     )
     rest = wished(judgement, response)
     return Result(delivery=delivery, attempt=attempt, state=state, due_at=due_at, verdict=verdict, rest=rest)
+
+
+def excerpt_of(trip: Trip, response: Response | None) -> str:
+    """The beginning of an answer as it may be kept: worked out once, however many deliveries it is an answer to."""
+    return trip.config.secrets.mask(response.text)[:EXCERPT] if response else ""
 
 
 def shown(trip: Trip, reason: str) -> str:

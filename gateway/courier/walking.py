@@ -15,7 +15,7 @@ from ..model import Delivery, Request, Response
 from ..stages.deliver import Judgement
 from ..stages.render import render
 from ..store import Result, Steps
-from .trip import Trip, cancelled, exchange, settled, shown, too_late, untried, wished
+from .trip import Trip, cancelled, excerpt_of, exchange, settled, shown, too_late, untried, wished
 
 if TYPE_CHECKING:
     from ..config.schema import Step
@@ -55,7 +55,8 @@ async def walk(trip: Trip, delivery: Delivery) -> Result:
             delivery, trip.clock() + (ASK_AGAIN if end.after is None else max(SOONEST, end.after)), shown(trip, end.reason)
         )
     else:
-        result = settled(trip, delivery, end or Judgement("delivered", "every step was done"), began, walk.response)
+        judgement, excerpt = end or Judgement("delivered", "every step was done"), excerpt_of(trip, walk.response)
+        result = settled(trip, delivery, judgement, began, walk.response, excerpt=excerpt)
     result = replace(result, rest=max(result.rest, walk.rest))
     return replace(result, memory=walk.memory if walk.memory != delivery.memory else None, progress=walk.progress)
 

@@ -390,8 +390,8 @@ MUTANTS = [
     Mutant(
         "secrets in excerpts",
         "courier/trip.py",
-        'excerpt=trip.config.secrets.mask(response.text)[:EXCERPT] if response else ""',
-        'excerpt=response.text[:EXCERPT] if response else ""',
+        'return trip.config.secrets.mask(response.text)[:EXCERPT] if response else ""',
+        'return response.text[:EXCERPT] if response else ""',
         "tests/test_courier.py -k secret",
     ),
     Mutant(

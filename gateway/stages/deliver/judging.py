@@ -46,7 +46,11 @@ def judge(answers: Answers, response: Response, ids: Sequence[str], now: float) 
         return _until_bad(items, judged, response, count)
     if judged.verdict != "delivered":
         return [judged] * count
-    return _by_id(items, scope, response, ids, now) if items.id is not None else _in_order(items, scope, response, count, now)
+    return (
+        _by_id(items, scope, response, ids, judged, now)
+        if items.id is not None
+        else _in_order(items, scope, response, count, now)
+    )
 
 
 def _until_bad(items: Items, judged: Judgement, response: Response, count: int) -> list[Judgement]:
@@ -59,8 +63,9 @@ def _until_bad(items: Items, judged: Judgement, response: Response, count: int) 
     return [taken] * bad + [Judgement("dead", f"{judged.reason}; item {bad} is bad", own=True)]
 
 
-def _by_id(items: Items, scope: Mapping[str, Any], response: Response, ids: Sequence[str], now: float) -> list[Judgement]:
-    taken = _by_status(response.status, response, now)
+def _by_id(
+    items: Items, scope: Mapping[str, Any], response: Response, ids: Sequence[str], taken: Judgement, now: float
+) -> list[Judgement]:
     if response.json is None:
         return [Judgement("retry", f"{taken.reason}, and the answer is not JSON, so that it names no items")] * len(ids)
     judgements = dict.fromkeys(ids, taken)
